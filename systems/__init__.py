@@ -1,0 +1,1 @@
+"""The systems that come with tspbench: one folder each, found by their cards."""

@@ -1,0 +1,1 @@
+"""Rows that no other row can be read without: what is given, nothing, the truth, and ideal masks."""

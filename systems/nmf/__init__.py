@@ -1,0 +1,1 @@
+"""Non-negative matrix factorisation: the classical separator that learns from the query alone."""

@@ -1,0 +1,1 @@
+"""Bounds for target-speaker recognition: a plain recogniser on the mixture, and on the clean target."""

@@ -1,0 +1,1 @@
+"""What systems are run on: one folder per task, with its declaration and its trial list."""

@@ -1,0 +1,1 @@
+"""tspbench: the benchmark for target sound processing."""

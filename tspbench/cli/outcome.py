@@ -1,0 +1,49 @@
+"""How runs end on the screen: the table, what to know about it, where it lies, the exit code."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Console
+
+from tspbench.runner.request import Request
+from tspbench.runner.run import Outcome
+from tspbench.tables import estimate_problems, result_table
+from tspbench.task import load_task
+
+PIPE_WIDTH = 160
+
+console = Console(highlight=False)
+if not console.is_terminal:
+    console.width = max(console.width, PIPE_WIDTH)
+
+
+def show_outcomes(outcomes: Sequence[Outcome], request: Request) -> None:
+    """Print the table, the notes and the run folders."""
+    info = load_task(request.task, request.data_root).info
+    title = f"{info.name} ({info.kind})" + (" — synthetic audio" if info.synthetic else "")
+    console.print(result_table(outcomes, title))
+    console.print("[dim]mean ± half of its 95 % interval; – : does not apply[/]")
+    for name, reason in outcomes[0].left_out.items():
+        console.print(f"left out: {name}: {reason}", markup=False)
+    for outcome in outcomes:
+        if outcome.failed:
+            console.print(f"[red]{outcome.label}: {outcome.failed} trials failed[/]; see {outcome.path}/trials.jsonl")
+        if outcome.message:
+            console.print(f"{outcome.label} is {outcome.status}: {outcome.message}", markup=False, style="red")
+        done = " (was done already)" if outcome.already_done else ""
+        console.print(f"{outcome.label}: {outcome.path}{done}", markup=False)
+
+
+def exit_code(outcomes: Sequence[Outcome], max_failed: int) -> int:
+    """0 done, 1 too many failed trials, 3 broken off."""
+    if any(outcome.message for outcome in outcomes):
+        return 3
+    return int(any(outcome.failed > max_failed for outcome in outcomes))
+
+
+def show_problems(outcome: Outcome) -> None:
+    """Print which estimates were missing, unusable, silent or adjusted, by kind."""
+    table = estimate_problems(outcome.path)
+    if table.row_count:
+        console.print(table)

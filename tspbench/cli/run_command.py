@@ -1,0 +1,40 @@
+"""tspbench run"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, get_args
+
+import click
+
+from tspbench.cli.options import batch_size, measuring, names
+from tspbench.runner.keep import Policy
+
+
+@click.command("run")
+@click.option("--system", "systems", required=True, metavar="S[,S…]", help="Names, or path/to/file.py:ClassName.")
+@measuring
+@click.option("--option", "options", multiple=True, metavar="K=V", help="A system's option; SYSTEM.K=V: of one system.")
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@click.option("--batch-size", default="auto", show_default=True, metavar="auto|N")
+@click.option("--save-audio", type=click.Choice(get_args(Policy)), default="none", show_default=True)
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--time-limit", type=float, default=600.0, show_default=True, metavar="S", help="Seconds per trial.")
+def command(systems: str, options: tuple[str, ...], max_failed: int, **settings: Any) -> None:
+    """Run systems on a task and score them.
+
+    The same command again goes on with a broken run, and leaves a finished one alone.
+    """
+    from tspbench.cli.outcome import console, exit_code, show_outcomes
+    from tspbench.cli.progress import Bars
+    from tspbench.runner.request import Request
+    from tspbench.runner.run import run_systems
+
+    settings["metrics"] = names(settings["metrics"])
+    settings["batch_size"] = batch_size(settings["batch_size"])
+    settings["time_limit_s"] = settings.pop("time_limit")
+    request = Request(**settings)
+    with Bars(console) as bars:
+        outcomes = run_systems(names(systems), request, options, bars)
+    show_outcomes(outcomes, request)
+    sys.exit(exit_code(outcomes, max_failed))

@@ -1,0 +1,88 @@
+"""Metrics by id. Importing this package imports no signal-processing library."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import re
+from collections.abc import Iterable
+from dataclasses import replace
+from functools import cache
+from types import ModuleType
+
+from tspbench.errors import UnknownName, UsageError
+from tspbench.metrics.declaration import Metric, Need, Score, Status
+
+__all__ = ["Metric", "Need", "Score", "Status", "improvement", "known_metrics", "resolve"]
+
+GROUP = "tspbench.metrics"
+MODULES = ("ratios", "bss", "perceptual", "dnsmos", "confusion")
+_ID = re.compile(r"(?P<base>[a-z0-9_]+?)(?P<gain>_i)?(?:\[(?P<parameters>[^\]]*)\])?")
+
+
+@cache
+def known_metrics() -> dict[str, Metric]:
+    """Every metric that can be named without parameters, ``_i`` included, by id."""
+    declared = [metric for module in _modules() for metric in module.METRICS]
+    gains = [improvement(metric) for metric in declared if metric.improves]
+    return {metric.id: metric for metric in sorted([*declared, *gains], key=lambda metric: metric.id)}
+
+
+def resolve(metric_id: str) -> Metric:
+    """The metric of an id such as ``si_sdr``, ``si_sdr_i``, ``wer[pocketsphinx]``, ``dnsmos_ovrl[level=raw]``.
+
+    Raises
+    ------
+    UnknownName
+        No such metric; the nearest ids are given.
+    UsageError
+        Parameters that this metric does not take.
+    """
+    known = known_metrics()
+    if metric_id in known:
+        return known[metric_id]
+    match = _ID.fullmatch(metric_id)
+    base = known.get(match["base"]) if match else None
+    if match is None or base is None or match["parameters"] is None:
+        raise UnknownName("metric", metric_id, known, "List them with: tspbench list metrics.")
+    if base.parametrise is None:
+        raise UsageError(f"The metric {base.id!r} takes no parameters in brackets, got [{match['parameters']}].")
+    metric = base.parametrise(_parameters(match["parameters"]))
+    return improvement(metric) if match["gain"] else metric
+
+
+def improvement(metric: Metric) -> Metric:
+    """The metric ``<id>_i``: value of the estimate minus value of the unprocessed mixture."""
+    if not metric.improves:
+        raise UsageError(f"There is no improvement of {metric.id!r} over the mixture.")
+    base, bracket, rest = metric.id.partition("[")
+    return replace(
+        metric,
+        id=f"{base}_i{bracket}{rest}",
+        summary=f"Gain in {metric.id} over the unprocessed mixture",
+        formula=f"{metric.id}(estimate) - {metric.id}(mixture)",
+        bounds=(None, None),
+        improves=False,
+        parametrise=None,
+        also_called={paper: f"{label}i" for paper, label in metric.also_called.items()},
+        improvement_of=metric.id,
+    )
+
+
+def resolve_all(ids: Iterable[str]) -> tuple[Metric, ...]:
+    """Several metrics, each once, in the order given."""
+    return tuple({metric.id: metric for metric in map(resolve, ids)}.values())
+
+
+def _parameters(text: str) -> dict[str, str]:
+    """``pocketsphinx,text=raw`` as ``{"instrument": "pocketsphinx", "text": "raw"}``."""
+    parameters: dict[str, str] = {}
+    for part in filter(None, (piece.strip() for piece in text.split(","))):
+        key, equals, value = part.partition("=")
+        parameters.update({key: value} if equals else {"instrument": part})
+    return parameters
+
+
+def _modules() -> list[ModuleType]:
+    own = [importlib.import_module(f"{__name__}.{name}") for name in MODULES]
+    return [*own, *(entry.load() for entry in importlib.metadata.entry_points(group=GROUP))]

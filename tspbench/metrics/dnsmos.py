@@ -1,0 +1,232 @@
+"""DNSMOS (P.835 SIG, BAK, OVRL and P.808): predicted opinion scores, no target needed.
+
+The networks are the ONNX files of the DNS Challenge as the ``speechmos`` wheel
+carries them. The package itself is never imported: only its files are read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache, partial
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tspbench.errors import UsageError
+from tspbench.metrics.declaration import Metric, Need, Score
+from tspbench.metrics.guards import SILENT_ESTIMATE
+from tspbench.metrics.level import Policy, leveled
+from tspbench.metrics.signals import Signals
+from tspbench.types import Audio
+
+SAMPLE_RATE = 16_000
+WINDOW_S = 9.01
+WINDOW = 144_160
+HOP = SAMPLE_RATE
+
+P835 = ("sig_bak_ovr.onnx", "269fbebdb513aa23cddfbb593542ecc540284a91849ac50516870e1ac78f6edd")
+P808 = ("model_v8.onnx", "9246480c58567bc6affd4200938e77eef49468c8bc7ed3776d109c07456f6e91")
+
+# DNS Challenge, dnsmos_local.py: second-degree maps from the P.835 network's outputs to opinion scores.
+_POLYNOMIALS = {
+    "sig": (-0.08397278, 1.22083953, 0.0052439),
+    "bak": (-0.13166888, 1.60915514, -0.39604546),
+    "ovrl": (-0.06766283, 1.11546468, 0.04602535),
+}
+_MELS, _FFT, _MEL_HOP = 120, 321, 160
+_BATCH = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Opinion:
+    """Predicted mean opinion scores of one clip, nominally 1 to 5."""
+
+    sig: float
+    bak: float
+    ovrl: float
+    p808: float
+
+
+def dnsmos(samples: Audio) -> Opinion:
+    """DNSMOS of one clip as the DNS Challenge computes it (Reddy et al., 2021 and 2022).
+
+    A clip shorter than 9.01 s is doubled until it is long enough; windows of
+    9.01 s every second; each score is the mean over the windows.
+
+    Parameters
+    ----------
+    samples
+        Shape (T,) at 16 kHz. The level matters and is taken as it is; samples
+        beyond ±1 are not clipped.
+
+    Raises
+    ------
+    ValueError
+        Empty or not one-dimensional.
+    UsageError
+        The network files are missing or are other files than those known.
+    """
+    if samples.ndim != 1 or samples.size == 0:
+        raise ValueError(f"DNSMOS needs samples of shape (T,), T >= 1, got {samples.shape}.")
+    cut = windows(samples)
+    p835, p808 = _sessions()
+    raw = _run(p835, cut)
+    mean = {
+        name: float(np.polyval(polynomial, raw[:, column]).mean())
+        for column, (name, polynomial) in enumerate(_POLYNOMIALS.items())
+    }
+    features = np.stack([mel_features(window[:-_MEL_HOP]) for window in cut])
+    return Opinion(**mean, p808=float(_run(p808, features).mean()))
+
+
+def windows(samples: Audio) -> Audio:
+    """The windows that are scored, shape (n, 144160).
+
+    Bounds come from the published code's own arithmetic in seconds, whose
+    rounding leaves window 7 to 23 (and 119 to 122) a sample short, and so unscored.
+    """
+    doublings = max(0, int(np.ceil(np.log2(WINDOW / samples.size))))
+    long = np.tile(samples, 2**doublings).astype(np.float32, copy=False)
+    count = int(long.size // SAMPLE_RATE - WINDOW_S) + 1
+    starts = [i * HOP for i in range(count) if int((i + WINDOW_S) * SAMPLE_RATE) - i * HOP == WINDOW]
+    return np.stack([long[start : start + WINDOW] for start in starts])
+
+
+def mel_features(window: Audio) -> Audio:
+    """The P.808 network's input, shape (900, 120): a log mel spectrum against the window's own peak.
+
+    As librosa's ``melspectrogram`` (Slaney's filters, a periodic Hann window of
+    321 samples every 160, zeros beyond the ends) and ``power_to_db(ref=max)``
+    (1e-10 at least, 80 dB of range), then ``(dB + 40) / 40``.
+    """
+    padded = np.pad(window.astype(np.float64), _FFT // 2)
+    frames = np.lib.stride_tricks.sliding_window_view(padded, _FFT)[::_MEL_HOP]
+    hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(_FFT) / _FFT)
+    power = np.abs(np.fft.rfft(frames * hann)) ** 2 @ _mel_filters().T
+    db = 10 * np.log10(np.maximum(power, 1e-10) / max(power.max(), 1e-10))
+    features: Audio = ((np.maximum(db, -80.0) + 40) / 40).astype(np.float32)
+    return features
+
+
+@cache
+def _mel_filters() -> npt.NDArray[np.float64]:
+    """Slaney's triangles of unit area from 0 to 8 kHz, shape (120, 161)."""
+    step, knee = 200 / 3, 1000.0
+    ratio = np.log(6.4) / 27
+    knee_mel = knee / step
+    mel = np.linspace(0, knee_mel + np.log(SAMPLE_RATE / 2 / knee) / ratio, _MELS + 2)
+    edges = np.where(mel < knee_mel, mel * step, knee * np.exp(ratio * (mel - knee_mel)))
+    bins = np.fft.rfftfreq(_FFT, 1 / SAMPLE_RATE)
+    low, centre, high = edges[:-2, None], edges[1:-1, None], edges[2:, None]
+    triangles = np.minimum((bins - low) / (centre - low), (high - bins) / (high - centre))
+    filters: npt.NDArray[np.float64] = np.maximum(triangles, 0) * 2 / (high - low)
+    return filters
+
+
+@cache
+def _sessions() -> tuple[Any, Any]:
+    """One session per network and process, one thread each: scoring spreads over processes."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    first, second = (
+        onnxruntime.InferenceSession(_network(name, sha256), options, providers=["CPUExecutionProvider"])
+        for name, sha256 in (P835, P808)
+    )
+    return first, second
+
+
+def _network(name: str, sha256: str) -> bytes:
+    """The bytes of a network in the ``speechmos`` wheel; UsageError unless it is the known file."""
+    import hashlib
+
+    spec = find_spec("speechmos")
+    folders = spec.submodule_search_locations or [] if spec else []
+    path = next((p for p in (Path(f, "dnsmos_models", name) for f in folders) if p.is_file()), None)
+    remedy = "Install it with: pip install speechmos==0.0.1.1"
+    if path is None:
+        raise UsageError(f"DNSMOS needs {name} from the speechmos package, which is not there. {remedy}")
+    data = path.read_bytes()
+    found = hashlib.sha256(data).hexdigest()
+    if found != sha256:
+        raise UsageError(f"{path} is not the DNSMOS network known here: sha256 {found[:12]}…. {remedy}")
+    return data
+
+
+def _run(session: Any, batch: Audio) -> Audio:
+    """One network on (n, …), a few windows at a time to bound the memory that a long clip takes."""
+    parts = [session.run(None, {"input_1": batch[i : i + _BATCH]})[0] for i in range(0, len(batch), _BATCH)]
+    outputs: Audio = np.concatenate(parts)
+    return outputs
+
+
+def _score(signals: Signals, part: str, level: Policy) -> Score:
+    def judge() -> Opinion | None:
+        samples = leveled(signals, SAMPLE_RATE, level)
+        return None if samples is None else dnsmos(samples)
+
+    opinion = signals.memo(("dnsmos of the estimate", level), judge)
+    return Score.undefined(SILENT_ESTIMATE) if opinion is None else Score(getattr(opinion, part))
+
+
+def _parametrise(part: str, parameters: Mapping[str, str]) -> Metric:
+    level = parameters.get("level")
+    if set(parameters) != {"level"} or level not in ("matched", "raw"):
+        written = ",".join(f"{key}={value}" for key, value in parameters.items())
+        raise UsageError(f"dnsmos_{part} takes [level=matched] or [level=raw], got [{written}].")
+    return _declare(part, "raw" if level == "raw" else "matched")
+
+
+_SUMMARIES = {
+    "sig": "Predicted quality of the speech (P.835 SIG)",
+    "bak": "Predicted unobtrusiveness of the background (P.835 BAK)",
+    "ovrl": "Predicted overall quality (P.835 OVRL)",
+    "p808": "Predicted overall quality (P.808)",
+}
+
+
+def _declare(part: str, level: Policy = "matched") -> Metric:
+    name, sha256 = P808 if part == "p808" else P835
+    return Metric(
+        id=f"dnsmos_{part}" if level == "matched" else f"dnsmos_{part}[level={level}]",
+        version=1,
+        summary=f"{_SUMMARIES[part]}, nominally 1 to 5",
+        formula="mean over windows of 9.01 s, hop 1 s, of the network's score, mapped by the published polynomial"
+        if part != "p808"
+        else "mean over windows of 9.01 s, hop 1 s, of the network's score",
+        compute=partial(_score, part=part, level=level),
+        needs=frozenset({Need.ESTIMATE}),
+        unit="MOS",
+        higher_is_better=True,
+        bounds=(None, None),
+        penalty=1.0,
+        silence="undefined (the networks give digital silence 1.84 OVRL, more than some noisy speech)",
+        implementation="onnxruntime on the networks in speechmos, one thread; front end by tspbench (numpy)",
+        citation="Reddy, Gopal, Cutler: DNSMOS P.835, ICASSP 2022"
+        if part != "p808"
+        else "Reddy, Gopal, Cutler: DNSMOS, ICASSP 2021",
+        parameters={
+            "network": name,
+            "sha256": sha256,
+            "personalised": False,
+            "window_s": WINDOW_S,
+            "hop_s": 1,
+            "short_clips": "doubled until 9.01 s long",
+            "level": level,
+            "clipping": "none, a peak above 1 stays",
+        },
+        improves=True,
+        level=level,
+        sample_rates=(SAMPLE_RATE,),
+        also_called={"DNS Challenge": part.upper(), "speechmos": f"{part}_mos"} if level == "raw" else {},
+        packages=("numpy", "onnxruntime", "speechmos"),
+        parametrise=partial(_parametrise, part),
+    )
+
+
+METRICS = [_declare(part) for part in _SUMMARIES]

@@ -1,0 +1,111 @@
+"""Scores that depend on the trial alone: the unprocessed mixture's, and those of the bounds.
+
+They are computed once per machine and shared by all runs. The key names the
+rendered samples, the metric, its version and the packages that compute it, so
+a stale value cannot be found.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sqlite3
+from collections.abc import Iterable, Mapping
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+
+import platformdirs
+
+from tspbench.metrics import Metric, Score, Status, resolve
+
+MIXTURE = "mixture"
+UPPER = "upper:"
+"""Marks the rows of bounds that know the target; ``upper:clean``."""
+
+
+def cache_folder() -> Path:
+    """``TSPBENCH_CACHE``, or the platform's cache folder."""
+    named = os.environ.get("TSPBENCH_CACHE")
+    return Path(named) if named else Path(platformdirs.user_cache_dir("tspbench"))
+
+
+class Baselines:
+    """A table of scores by (row, metric, rendered samples). Unusable storage only makes it forgetful."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        folder = folder or cache_folder()
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._db = self._connect(str(folder / "baselines.sqlite"))
+        except (OSError, sqlite3.Error):
+            self._db = self._connect(":memory:")
+
+    def find(self, input_digest: str, metrics: Iterable[Metric], row: str = MIXTURE) -> dict[str, Score]:
+        """The known scores of some metrics, by metric id."""
+        keys = {_key(row, metric.id): metric.id for metric in metrics}
+        marks = ",".join("?" * len(keys))
+        with contextlib.suppress(sqlite3.Error):
+            query = f"SELECT metric, score FROM baseline WHERE input = ? AND metric IN ({marks})"
+            found = self._db.execute(query, [input_digest, *keys]).fetchall()
+            return {keys[key]: _unpack(packed) for key, packed in found}
+        return {}
+
+    def add(self, input_digest: str, scores: Mapping[str, Score], row: str = MIXTURE) -> None:
+        """Remember scores by metric id."""
+        rows = [(input_digest, _key(row, name), _pack(score)) for name, score in scores.items()]
+        with contextlib.suppress(sqlite3.Error):
+            self._db.execute("INSERT OR IGNORE INTO label VALUES (?)", [row])
+            self._db.executemany("INSERT OR REPLACE INTO baseline VALUES (?, ?, ?)", rows)
+
+    def rows(self) -> list[str]:
+        """The rows that anything is known of: the mixture and the bounds that were run here."""
+        with contextlib.suppress(sqlite3.Error):
+            return [label for (label,) in self._db.execute("SELECT name FROM label ORDER BY name")]
+        return []
+
+    def commit(self) -> None:
+        with contextlib.suppress(sqlite3.Error):
+            self._db.commit()
+
+    def close(self) -> None:
+        self.commit()
+        self._db.close()
+
+    @staticmethod
+    def _connect(name: str) -> sqlite3.Connection:
+        db = sqlite3.connect(name, timeout=10)
+        db.execute("PRAGMA journal_mode=WAL")
+        db.execute("PRAGMA synchronous=OFF")
+        db.execute(
+            "CREATE TABLE IF NOT EXISTS baseline "
+            "(input TEXT, metric TEXT, score TEXT, PRIMARY KEY (input, metric)) WITHOUT ROWID"
+        )
+        db.execute("CREATE TABLE IF NOT EXISTS label (name TEXT PRIMARY KEY)")
+        return db
+
+
+def package_versions(metric: Metric) -> dict[str, str]:
+    """The installed versions of the packages that compute a metric."""
+    versions = {}
+    for package in metric.packages:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            versions[package] = metadata.version(package)
+    return versions
+
+
+@cache
+def _key(row: str, metric_id: str) -> str:
+    metric = resolve(metric_id)
+    packages = ",".join(f"{name}={version}" for name, version in sorted(package_versions(metric).items()))
+    return f"{row}|{metric.id}|{metric.version}|{packages}"
+
+
+def _pack(score: Score) -> str:
+    return json.dumps([score.value, score.status.value, score.reason, score.counts])
+
+
+def _unpack(packed: str) -> Score:
+    value, status, reason, counts = json.loads(packed)
+    return Score(value, Status(status), reason, counts)

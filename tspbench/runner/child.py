@@ -1,0 +1,77 @@
+"""A child process that serves one object: ``python -m tspbench.runner.child FD``.
+
+The parent sends ``(method, arguments)`` over the connection FD; the child
+answers ``("ok", result)`` or ``("error", Trouble)``. Whatever the served code
+prints goes to the child's log, and a child never outlives its parent.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import faulthandler
+import os
+import signal
+import sys
+import traceback
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from typing import Any
+
+from tspbench.errors import TspbenchError
+
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+"""Processes do the parallel work: threads of several processes would fight for the cores."""
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """An exception that crossed a process border. ``error`` is set for those the user can act on."""
+
+    kind: str
+    message: str
+    trace: str
+    error: TspbenchError | None = None
+    errno: int | None = None
+
+
+def serve(connection: Connection) -> None:
+    """Answer requests until the parent hangs up. The first request names the service."""
+    service: Any = None
+    while True:
+        try:
+            method, arguments = connection.recv()
+        except EOFError:
+            return
+        try:
+            if method == "__start__":
+                factory, arguments = arguments[0], arguments[1:]
+                service, result = factory(*arguments), None
+            else:
+                result = getattr(service, method)(*arguments)
+            reply: tuple[str, Any] = ("ok", result)
+        except Exception as error:
+            reply = ("error", _trouble(error))
+        connection.send(reply)
+
+
+def _trouble(error: Exception) -> Trouble:
+    known = error if isinstance(error, TspbenchError) else None
+    return Trouble(type(error).__name__, str(error), traceback.format_exc(), known, getattr(error, "errno", None))
+
+
+def _die_with_parent() -> None:
+    """Linux: be killed when the parent is, even in the middle of a computation."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+
+
+def main() -> None:
+    faulthandler.enable()
+    _die_with_parent()
+    connection = Connection(int(sys.argv[1]))
+    os.dup2(2, 1)  # what a system prints belongs in the log
+    serve(connection)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,378 @@
+"""The loop that drives a run: render ahead, answer, score, record.
+
+One parent, one worker process that holds the system, and a pool that renders
+and scores. The parent moves file names and short messages only; samples go
+through the run folder's spool. Every trial leaves by one of two doors, scored
+or failed, and each writes its lines before the trial is forgotten.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from multiprocessing.connection import wait
+from typing import Any
+
+from tspbench.errors import CannotMeasure
+from tspbench.metrics import Metric, Score, Status, resolve
+from tspbench.runner.answers import Answer, Ask, Failure
+from tspbench.runner.baselines import Baselines
+from tspbench.runner.child import Trouble
+from tspbench.runner.keep import Keeper
+from tspbench.runner.plan import Batch, failure_scores, todo
+from tspbench.runner.process import Child, ChildDied
+from tspbench.runner.workbench import RenderReport, ScoreJob, ScoreReport
+from tspbench.store import FINISHED, RunFolder
+from tspbench.task import Task
+from tspbench.types import Trial
+
+AHEAD = 2
+"""Batches that may lie rendered while the system is busy."""
+BACKLOG = 64
+"""Answers that may wait to be scored before the system has to wait."""
+DEATHS = 10
+"""Deaths in a row after which a system is given up."""
+POOL_SECONDS = 900.0
+
+
+@dataclass(frozen=True)
+class Orders:
+    """What one run is asked to do."""
+
+    task: Task
+    metrics: tuple[Metric, ...]
+    batch_size: int
+    seed: int
+    device: str
+    time_limit_s: float
+    words: bool
+    waveform: bool
+
+
+@dataclass
+class Progress:
+    """How a run stands, for whoever shows it."""
+
+    total: int
+    phase: str = "loading"
+    answered: int = 0
+    scored: int = 0
+    failed: int = 0
+
+
+@dataclass
+class Live:
+    """A trial between its rendering and its last line."""
+
+    trial: Trial
+    report: RenderReport | None = None
+    has_estimate: bool = False
+    text: str | None = None
+
+
+@dataclass(frozen=True)
+class PoolJob:
+    """``method`` and ``arguments`` for a :class:`Workbench`; ``tries`` so far."""
+
+    method: str
+    trial_id: str
+    batch: Batch | None = None
+    tries: int = 0
+
+
+@dataclass
+class Engine:
+    """One run under way. ``system`` serves describe/load/answer; each of ``pool`` serves a Workbench."""
+
+    orders: Orders
+    folder: RunFolder
+    system: Child
+    pool: Sequence[Child]
+    baselines: Baselines
+    keeper: Keeper
+    observe: Callable[[Progress], None]
+    progress: Progress = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.progress = Progress(total=len(self.orders.task))
+        self._live: dict[str, Live] = {}
+        self._unrendered: dict[Batch, set[str]] = {}
+        self._ready: deque[Batch] = deque()
+        self._jobs: deque[PoolJob] = deque()
+        self._deaths = 0
+        self._loaded = False
+
+    def run(self) -> None:
+        """Work until every trial has its lines.
+
+        Raises
+        ------
+        TspbenchError
+            The run cannot go on: weights missing, disk full, system unusable.
+        """
+        left = todo(self.orders.task.ids, self.orders.batch_size, self.folder)
+        self._batches = deque(left.batches)
+        self.progress.answered = len(self.folder.states)
+        self.progress.scored = sum(state is FINISHED for state in self.folder.states.values())
+        for trial_id in left.failed:
+            self._record_scores(trial_id, failure_scores(self.orders.metrics, "the system gave no answer"))
+        self._to_score = deque(left.to_score)
+        while self._dispatch():
+            self._collect()
+            self.observe(self.progress)
+
+    # -- giving out work ---------------------------------------------------------------------
+
+    def _dispatch(self) -> bool:
+        """Give every idle child something to do; False when all is done."""
+        self._plan_ahead()
+        if self.system.busy_with is None:
+            self._dispatch_system()
+        for child in self.pool:
+            if child.busy_with is None and self._jobs:
+                self._send_job(child, self._jobs.popleft())
+        return any(child.busy_with is not None for child in (self.system, *self.pool))
+
+    def _plan_ahead(self) -> None:
+        waiting = sum(job.method == "score" for job in self._jobs)
+        while self._to_score and waiting < BACKLOG:
+            self._resume_scoring(self._to_score.popleft())
+            waiting += 1
+        while self._batches and len(self._unrendered) + len(self._ready) < AHEAD + len(self.pool):
+            batch = self._batches.popleft()
+            self._unrendered[batch] = set(batch.trial_ids)
+            for trial_id in batch.trial_ids:
+                self._live[trial_id] = Live(self.orders.task.trial(trial_id))
+                self._jobs.append(PoolJob("render", trial_id, batch))
+
+    def _dispatch_system(self) -> None:
+        waiting = sum(job.method == "score" for job in self._jobs)
+        if not self._ready or waiting >= BACKLOG:
+            return
+        orders, folder = self.orders, self.folder
+        if not self._loaded:
+            self.progress.phase = "loading"
+            self.system.send("load", orders.device, busy_with="load")
+            return
+        self.progress.phase = "running"
+        batch = self._ready.popleft()
+        asks = [Ask(name, folder.scratch(name), folder.estimate(name)) for name in batch.trial_ids]
+        seconds = orders.time_limit_s * len(asks)
+        arguments = (asks, batch.seed(orders.seed), orders.words, orders.waveform)
+        self.system.send("answer", *arguments, busy_with=batch, seconds=seconds)
+
+    def _send_job(self, child: Child, job: PoolJob) -> None:
+        live = self._live[job.trial_id]
+        scratch = self.folder.scratch(job.trial_id)
+        payload: Any = (live.trial, scratch) if job.method == "render" else (self._score_job(live),)
+        child.send(job.method, *payload, busy_with=job, seconds=POOL_SECONDS)
+
+    def _score_job(self, live: Live) -> ScoreJob:
+        trial_id = live.trial.trial_id
+        metrics = [m for m in self.orders.metrics if m.id not in self.folder.states[trial_id].scored]
+        bases = [resolve(m.improvement_of) for m in metrics if m.improvement_of]
+        known = self.baselines.find(live.report.input_digest, bases) if live.report and bases else {}
+        return ScoreJob(
+            trial=live.trial,
+            scratch=self.folder.scratch(trial_id),
+            estimate=self.folder.estimate(trial_id) if live.has_estimate else None,
+            text=live.text,
+            metrics=tuple(metric.id for metric in metrics),
+            baselines=known,
+            keep=self.keeper.place(self.folder, trial_id),
+        )
+
+    def _resume_scoring(self, trial_id: str) -> None:
+        """A trial that was answered before the run broke off: only score it."""
+        state = self.folder.states[trial_id]
+        assert state.input_digest is not None
+        report = RenderReport(state.input_digest, 0.0, 0.0)
+        has_estimate = state.output_digest is not None
+        self._live[trial_id] = Live(self.orders.task.trial(trial_id), report, has_estimate, state.text)
+        self._jobs.append(PoolJob("score", trial_id))
+
+    # -- taking in results -------------------------------------------------------------------
+
+    def _collect(self) -> None:
+        """Wait for at least one child, then take in everything that is there."""
+        busy = {child.connection: child for child in (self.system, *self.pool) if child.busy_with is not None}
+        wait(list(busy), timeout=1.0)
+        for connection, child in busy.items():
+            if connection.poll():
+                self._take(child)
+            elif child.overdue:
+                work = child.busy_with
+                child.replace()
+                self._lost(child, work, Failure("timed_out", "it did not answer within the time limit"))
+
+    def _take(self, child: Child) -> None:
+        work = child.busy_with
+        try:
+            value = child.receive()
+        except ChildDied as death:
+            child.replace()
+            self._lost(child, work, Failure("worker_died", str(death), death.log))
+            return
+        if isinstance(value, Trouble):
+            _stop_if_fatal(value)
+        if work == "load":
+            self._take_load(value)
+        elif isinstance(work, Batch):
+            self._take_answers(work, value)
+        elif work.method == "render":
+            self._take_render(work, value)
+        else:
+            self._take_scores(work, value)
+
+    def _lost(self, child: Child, work: Any, failure: Failure) -> None:
+        """A child died or hung over some work; a fresh one has taken its place."""
+        if isinstance(work, PoolJob):
+            if work.tries == 0:
+                self._jobs.appendleft(replace(work, tries=1))
+            elif work.method == "render":
+                self._unrenderable(work, failure)
+            else:
+                reason = f"scoring failed: {failure.message}"
+                self._finish(work.trial_id, failure_scores(self.orders.metrics, reason))
+            return
+        self._loaded = False
+        self._deaths += 1
+        if work == "load" or self._deaths >= DEATHS:
+            what = "while loading" if work == "load" else f"{DEATHS} times in a row"
+            raise CannotMeasure(f"The system failed {what}: {failure.message}. {failure.trace}".strip())
+        self._blame(work, failure, again=failure.type != "timed_out")
+
+    def _blame(self, batch: Batch, failure: Failure, again: bool) -> None:
+        """Find out which trial of a batch it was: one at a time, each once more."""
+        if len(batch.trial_ids) > 1 or (again and not batch.solo):
+            self._ready.extendleft(reversed(batch.singles()))
+            return
+        self._fail(batch.trial_ids[0], failure)
+
+    def _take_load(self, value: Any) -> None:
+        if isinstance(value, Trouble):
+            raise value.error or CannotMeasure(
+                f"The system failed to load: {value.kind}: {value.message}\n{value.trace}"
+            )
+        self._loaded = True
+
+    def _take_render(self, job: PoolJob, value: RenderReport | Trouble) -> None:
+        if isinstance(value, Trouble):
+            self._unrenderable(job, Failure("unreadable", value.message, value.trace))
+            return
+        self._live[job.trial_id].report = value
+        self._rendered(job)
+
+    def _unrenderable(self, job: PoolJob, failure: Failure) -> None:
+        """A trial whose audio cannot be made costs its place in the batch, not the batch."""
+        self._fail(job.trial_id, failure)
+        self._rendered(job)
+
+    def _rendered(self, job: PoolJob) -> None:
+        assert job.batch is not None
+        self._unrendered[job.batch].discard(job.trial_id)
+        if self._unrendered[job.batch]:
+            return
+        del self._unrendered[job.batch]
+        ready = tuple(trial_id for trial_id in job.batch.trial_ids if trial_id in self._live)
+        if ready:
+            self._ready.append(replace(job.batch, trial_ids=ready))
+
+    def _take_answers(self, batch: Batch, value: list[Answer] | Trouble) -> None:
+        self._deaths = 0
+        if isinstance(value, Trouble):
+            self._blame(batch, Failure(value.kind, value.message, value.trace), again=False)
+            return
+        for answer in value:
+            if answer.failure is not None:
+                self._fail(answer.trial_id, answer.failure)
+            else:
+                self._answered(answer)
+
+    def _answered(self, answer: Answer) -> None:
+        trial_id = answer.trial_id
+        live, state = self._live[trial_id], self.folder.states.get(trial_id)
+        live.has_estimate, live.text = answer.output is not None, answer.text
+        if state is FINISHED:
+            self._forget(trial_id)
+            return
+        if state is None:
+            self._add_trial(live, answer)
+        elif answer.output and state.output_digest not in (None, answer.output.digest):
+            raise CannotMeasure(
+                f"Trial {trial_id!r}: the system's output differs from its earlier one in this run, "
+                "so the two cannot be put together. Start over with --fresh."
+            )
+        self._jobs.append(PoolJob("score", trial_id))
+
+    def _take_scores(self, job: PoolJob, value: ScoreReport | Trouble) -> None:
+        if isinstance(value, Trouble):
+            if value.error is not None:
+                raise value.error
+            failed = Score(None, Status.FAILED, f"{value.kind}: {value.message}")
+            self._finish(job.trial_id, {metric.id: failed for metric in self.orders.metrics})
+            return
+        live = self._live[job.trial_id]
+        assert live.report is not None
+        self.baselines.add(live.report.input_digest, value.scored.baselines)
+        self._finish(job.trial_id, value.scored.scores, value.scored.baselines)
+
+    # -- the two doors -----------------------------------------------------------------------
+
+    def _fail(self, trial_id: str, failure: Failure) -> None:
+        if trial_id not in self.folder.states:
+            late = failure.type == "timed_out"
+            answer = Answer(trial_id, "timed_out" if late else "failed", failure=failure)
+            self._add_trial(self._live[trial_id], answer)
+        self._finish(trial_id, failure_scores(self.orders.metrics, f"{failure.type}: {failure.message}"))
+
+    def _finish(self, trial_id: str, scores: dict[str, Score], baselines: dict[str, Score] | None = None) -> None:
+        self._record_scores(trial_id, scores, baselines)
+        self.keeper.scored(self.folder, trial_id, scores)
+        self._forget(trial_id)
+
+    def _record_scores(
+        self, trial_id: str, scores: dict[str, Score], baselines: dict[str, Score] | None = None
+    ) -> None:
+        state = self.folder.states[trial_id]
+        if state is FINISHED:
+            return
+        new = {name: score for name, score in scores.items() if name not in state.scored}
+        self.folder.add_scores(trial_id, new, baselines or {})
+        self.progress.scored += 1
+
+    def _forget(self, trial_id: str) -> None:
+        del self._live[trial_id]
+        self.folder.estimate(trial_id).unlink(missing_ok=True)
+        self.folder.scratch(trial_id).unlink(missing_ok=True)
+
+    def _add_trial(self, live: Live, answer: Answer) -> None:
+        report, trial = live.report, live.trial
+        row = {
+            "trial_id": trial.trial_id,
+            "status": answer.status,
+            "error": asdict(answer.failure) if answer.failure else None,
+            "input_digest": report.input_digest if report else None,
+            "duration_s": report.seconds if report else None,
+            "output": asdict(answer.output) if answer.output else None,
+            "text": answer.text,
+            "time": {"render_s": report.render_s if report else None, "compute_s": answer.compute_s},
+            "conditions": dict(trial.conditions),
+            "clusters": dict(trial.clusters),
+        }
+        self.folder.add_trial(row)
+        self.progress.answered += 1
+        self.progress.failed += answer.status != "ok"
+
+
+def _stop_if_fatal(trouble: Trouble) -> None:
+    """A full disk is nobody's fault and costs no trial: the run stops and can be resumed."""
+    if trouble.errno in (errno.ENOSPC, errno.EDQUOT):
+        raise DiskFull(trouble.message)
+
+
+class DiskFull(CannotMeasure):
+    def __init__(self, message: str) -> None:
+        super().__init__(f"The disk is full ({message}). Make room and give the same command again: the run goes on.")

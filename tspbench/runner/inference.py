@@ -1,0 +1,169 @@
+"""The process that runs a system: build, describe, load, answer."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tspbench import audio, decode
+from tspbench.errors import UsageError
+from tspbench.runner.answers import Answer, Ask, Failure, Output, Prepared, SystemInfo
+from tspbench.system import System, SystemRef, import_class, parse_options
+from tspbench.types import Audio, QueryKind
+
+
+class SystemService:
+    """Serves one system in a worker process.
+
+    Raises
+    ------
+    UsageError
+        The class cannot be imported, or an option does not fit.
+    """
+
+    def __init__(self, ref: SystemRef, options: Mapping[str, str]) -> None:
+        self.ref = ref
+        cls = import_class(ref)
+        self.options = parse_options(cls, options)
+        self.system: System = cls(**self.options)
+
+    def describe(self) -> SystemInfo:
+        """What the system declares, and the digest of its code, options and weights."""
+        system, cls = self.system, type(self.system)
+        extracts, transcribes = _defines(cls, "extract"), _defines(cls, "transcribe")
+        if not extracts and not transcribes:
+            raise UsageError(f"{cls.__name__} has neither extract nor transcribe; see tspbench.System.")
+        weights = {path.name: _file_digest(path) for path in getattr(system, "weight_files", tuple)()}
+        code = _code_digest(self.ref)
+        options = {key: _plain(value) for key, value in self.options.items()}
+        return SystemInfo(
+            label=self.ref.label,
+            options=options,
+            sample_rate=getattr(system, "sample_rate", None),
+            queries=_queries(system),
+            aligned=bool(getattr(system, "aligned", True)),
+            extracts=extracts,
+            transcribes=transcribes,
+            digest=decode.digest({"code": code, "options": options, "weights": weights}),
+            code_digest=code,
+            weights=weights,
+        )
+
+    def load(self, device: str) -> None:
+        """Load the weights."""
+        getattr(self.system, "load", lambda device: None)(device)
+
+    def answer(self, asks: Sequence[Ask], seed: int, words: bool, waveform: bool) -> list[Answer]:
+        """Run one batch. An exception here is the whole batch's; see the engine for who is to blame."""
+        prepared = [Prepared.load(ask.scratch) for ask in asks]
+        lengths = np.array([len(item.mixture) for item in prepared], dtype=np.int64)
+        mixtures = np.stack([audio.fit(item.mixture, int(lengths.max())) for item in prepared])
+        queries = [item.query for item in prepared]
+        seed_everything(seed)
+        start = time.perf_counter()
+        texts = self.system.transcribe(mixtures, lengths, queries) if words else None
+        estimates = self.system.extract(mixtures, lengths, queries) if waveform else None
+        seconds = (time.perf_counter() - start) / len(asks)
+        checked_texts = _checked_texts(texts, len(asks)) if words else [None] * len(asks)
+        checked = _checked_estimates(estimates, mixtures.shape) if waveform else [None] * len(asks)
+        return [
+            _answer(ask, item.query.sample_rate, text, None if row is None else row[:length], seconds)
+            for ask, item, text, row, length in zip(asks, prepared, checked_texts, checked, lengths, strict=True)
+        ]
+
+
+def seed_everything(seed: int) -> None:
+    """Seed Python's, NumPy's and, where it is loaded, torch's random numbers."""
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(seed)
+
+
+def to_numpy(value: Any) -> Any:
+    """A NumPy view of an array or a torch tensor on any device."""
+    return np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)
+
+
+def _answer(ask: Ask, rate: int, text: str | None, estimate: Audio | None, seconds: float) -> Answer:
+    if estimate is None:
+        return Answer(ask.trial_id, text=text, compute_s=seconds)
+    if not np.isfinite(estimate).all():
+        return Answer(ask.trial_id, "failed", failure=Failure("not_finite", "the output holds NaN or infinity"))
+    np.save(ask.estimate, estimate)
+    return Answer(ask.trial_id, output=measure(estimate, rate), text=text, compute_s=seconds)
+
+
+def measure(estimate: Audio, rate: int, notes: tuple[str, ...] = ()) -> Output:
+    """The facts of an estimate (T,) that go into ``trials.jsonl``."""
+    peak = float(np.abs(estimate).max(initial=0.0))
+    rms = float(np.sqrt(np.mean(np.square(estimate, dtype=np.float64)))) if len(estimate) else 0.0
+    return Output(
+        digest=audio.digest(estimate),
+        samples=len(estimate),
+        sample_rate=rate,
+        peak=peak,
+        rms=rms,
+        silent=peak == 0.0,
+        clipped=peak > 1.0,
+        notes=notes,
+    )
+
+
+def _checked_estimates(value: Any, shape: tuple[int, ...]) -> Audio:
+    estimates = to_numpy(value)
+    if estimates.shape != shape:
+        raise WrongOutput(f"extract returned shape {estimates.shape} for mixtures of shape {shape}")
+    if not np.issubdtype(estimates.dtype, np.floating):
+        raise WrongOutput(f"extract returned {estimates.dtype}, expected float32")
+    single: Audio = estimates.astype(np.float32, copy=False)
+    return single
+
+
+def _checked_texts(value: Any, count: int) -> list[str]:
+    if not isinstance(value, list | tuple) or len(value) != count or not all(isinstance(t, str) for t in value):
+        raise WrongOutput(f"transcribe returned {value!r:.80}, expected a list of {count} texts")
+    return list(value)
+
+
+class WrongOutput(Exception):
+    """The system's return value breaks the contract."""
+
+
+def _defines(cls: type[Any], method: str) -> bool:
+    return getattr(cls, method, None) not in (None, getattr(System, method))
+
+
+def _queries(system: Any) -> frozenset[QueryKind]:
+    declared: frozenset[str] = getattr(system, "queries", frozenset())
+    try:
+        return frozenset(QueryKind(kind) for kind in declared)
+    except ValueError as error:
+        kinds = ", ".join(kind.value for kind in QueryKind)
+        raise UsageError(f"{type(system).__name__}.queries: {error}. Known kinds: {kinds}.") from error
+
+
+def _plain(value: Any) -> Any:
+    return str(value) if isinstance(value, Path) else value
+
+
+def _code_digest(ref: SystemRef) -> str:
+    """sha256 over the Python files that make a system: its file, or its folder."""
+    home = Path(ref.module) if ref.path else Path(str(sys.modules[ref.module].__file__)).parent
+    files = [home] if home.is_file() else sorted(home.rglob("*.py"))
+    sha = hashlib.sha256()
+    for file in files:
+        sha.update(file.name.encode() + b"\0" + file.read_bytes())
+    return sha.hexdigest()
+
+
+def _file_digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,70 @@
+"""What a run has to do: batches that depend on the request alone, never on what happened before."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from tspbench.metrics import Metric, Score, Status
+from tspbench.store import FINISHED, RunFolder
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Trials that a system answers together. ``solo`` marks the second try of one trial."""
+
+    trial_ids: tuple[str, ...]
+    solo: bool = False
+
+    def seed(self, run_seed: int) -> int:
+        """The same batch gets the same seed in every run, resumed or not."""
+        text = "\n".join([str(run_seed), *self.trial_ids])
+        return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
+
+    def singles(self) -> list[Batch]:
+        return [Batch((trial_id,), solo=True) for trial_id in self.trial_ids]
+
+
+@dataclass(frozen=True)
+class Todo:
+    """``batches`` to answer; ``to_score`` are answered and their estimates lie in the spool."""
+
+    batches: tuple[Batch, ...]
+    to_score: tuple[str, ...]
+    failed: tuple[str, ...]
+    """Failed before; only their score lines are missing."""
+
+
+def todo(ids: Sequence[str], batch_size: int, folder: RunFolder) -> Todo:
+    """What is left of a run.
+
+    A batch with one unanswered trial is answered again whole: its composition
+    may matter to the numbers, so it must not depend on where a run broke off.
+    """
+    unanswered: set[str] = set()
+    to_score, failed = [], []
+    for trial_id in ids:
+        state = folder.states.get(trial_id)
+        if state is FINISHED:
+            continue
+        if state is None:
+            unanswered.add(trial_id)
+        elif state.status != "ok":
+            failed.append(trial_id)
+        elif state.output_digest is None or folder.estimate(trial_id).exists():
+            to_score.append(trial_id)
+        else:
+            unanswered.add(trial_id)
+    batches = tuple(batch for batch in _batches(ids, batch_size) if unanswered & set(batch.trial_ids))
+    return Todo(batches, tuple(to_score), tuple(failed))
+
+
+def failure_scores(metrics: Sequence[Metric], reason: str) -> dict[str, Score]:
+    """One score line per metric for a trial without an answer."""
+    return {metric.id: Score(None, Status.FAILED, reason) for metric in metrics}
+
+
+def _batches(ids: Sequence[str], batch_size: int) -> Iterator[Batch]:
+    for start in range(0, len(ids), batch_size):
+        yield Batch(tuple(ids[start : start + batch_size]))

@@ -1,0 +1,119 @@
+"""The parent's side of a child process: start, ask, time out, replace."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from typing import Any
+
+from tspbench.runner.child import ONE_THREAD, Trouble
+
+LOG_TAIL = 2000
+
+
+class ChildDied(Exception):
+    """The child process is gone; the message says how, ``log`` is the end of what it printed."""
+
+    def __init__(self, message: str, log: str) -> None:
+        super().__init__(message)
+        self.log = log
+
+
+class Child:
+    """One child process serving ``factory(*arguments)``.
+
+    At most one request is under way at a time: :meth:`send`, then wait on
+    :attr:`connection`, then :meth:`receive`. :meth:`ask` does all three.
+    """
+
+    def __init__(self, factory: Callable[..., Any], *arguments: Any, single_thread: bool = False) -> None:
+        self._start = ("__start__", (factory, *arguments))
+        self._environment = {**os.environ, **(ONE_THREAD if single_thread else {})}
+        self.busy_with: Any = None
+        self.deadline: float | None = None
+        self._launch()
+
+    def _launch(self) -> None:
+        ours, theirs = socket.socketpair()
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tspbench.runner.child", str(theirs.fileno())],
+            pass_fds=[theirs.fileno()],
+            stdin=subprocess.DEVNULL,
+            stdout=self._log,
+            stderr=self._log,
+            env=self._environment,
+            start_new_session=True,  # Ctrl-C is the parent's to handle
+        )
+        theirs.close()
+        self.connection = Connection(ours.detach())
+        self.connection.send(self._start)
+        self._started = False
+
+    def send(self, method: str, *arguments: Any, busy_with: Any = None, seconds: float | None = None) -> None:
+        """Ask without waiting. ``seconds`` sets :attr:`deadline`."""
+        self.busy_with = busy_with if busy_with is not None else method
+        self.deadline = None if seconds is None else time.monotonic() + seconds
+        try:
+            self._settle()
+            self.connection.send((method, arguments))
+        except OSError:
+            raise self._died() from None
+
+    def receive(self) -> Any:
+        """The answer, or the :class:`Trouble` that came instead of it; ChildDied when there is none."""
+        self.busy_with = self.deadline = None
+        try:
+            outcome, value = self.connection.recv()
+        except (EOFError, OSError):
+            raise self._died() from None
+        assert outcome in ("ok", "error")
+        return value
+
+    def ask(self, method: str, *arguments: Any) -> Any:
+        self.send(method, *arguments)
+        return self.receive()
+
+    def replace(self) -> None:
+        """Kill the process, whatever it does, and start a fresh one."""
+        self.close()
+        self._launch()
+
+    def close(self) -> None:
+        self.busy_with = self.deadline = None
+        self.connection.close()
+        if self._process.poll() is None:
+            self._process.kill()
+        self._process.wait()
+        self._log.close()
+
+    @property
+    def overdue(self) -> bool:
+        return self.deadline is not None and time.monotonic() > self.deadline
+
+    def _settle(self) -> None:
+        """Take in the answer to the start request before anything else is asked."""
+        if self._started:
+            return
+        try:
+            outcome, value = self.connection.recv()
+        except EOFError:
+            raise self._died() from None
+        self._started = True
+        if outcome == "error":
+            assert isinstance(value, Trouble)
+            raise value.error or ChildDied(f"{value.kind}: {value.message}", value.trace)
+
+    def _died(self) -> ChildDied:
+        code = self._process.wait()
+        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"exited with code {code}"
+        self._log.seek(0, os.SEEK_END)
+        self._log.seek(max(0, self._log.tell() - LOG_TAIL))
+        return ChildDied(f"the worker process {how}", self._log.read().decode(errors="replace"))

@@ -1,0 +1,171 @@
+"""From what a user asks to what will be done; everything that can be refused is refused here."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Literal
+
+from tspbench import decode, environment
+from tspbench.errors import MissingExtra, UsageError
+from tspbench.metrics import Metric, Need, resolve_all
+from tspbench.runner.answers import SystemInfo
+from tspbench.runner.baselines import package_versions
+from tspbench.runner.keep import Policy
+from tspbench.system import Card
+from tspbench.task import Task, servable
+from tspbench.types import TaskKind
+
+Device = Literal["auto", "cpu", "cuda"]
+RUNS = Path("runs")
+
+
+@dataclass(frozen=True)
+class Request:
+    """The options of ``tspbench run`` and ``tspbench score`` that are not about which system."""
+
+    task: str
+    limit: int | None = None
+    metrics: tuple[str, ...] = ()
+    device: Device = "auto"
+    batch_size: int | None = None
+    workers: int | None = None
+    out: Path | None = None
+    save_audio: Policy = "none"
+    seed: int = 0
+    fresh: bool = False
+    time_limit_s: float = 600.0
+    data_root: Path | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("batch_size", "workers"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise UsageError(f"--{name.replace('_', '-')} must be at least 1, got {value}.")
+        if self.time_limit_s <= 0:
+            raise UsageError(f"--time-limit must be positive, got {self.time_limit_s}.")
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The metrics of a run, and those of the task's own that are left out for want of a package."""
+
+    metrics: tuple[Metric, ...]
+    left_out: Mapping[str, str]
+
+
+def choose_metrics(asked: Sequence[str], task: Task) -> Chosen:
+    """The metrics that were asked for, or the task's.
+
+    Raises
+    ------
+    UnknownName
+        A metric does not exist.
+    MissingExtra
+        A metric that was asked for by name needs a package that is not there.
+        (One that the task brings is left out instead, and the table says so.)
+    """
+    metrics = resolve_all(asked or task.info.metrics)
+    left_out = {}
+    for metric in metrics:
+        absent = _absent_package(metric)
+        if absent and asked:
+            raise MissingExtra(f"The metric {metric.id!r} ({absent} is not installed)", metric.extra or "")
+        if absent:
+            left_out[metric.id] = f"needs {absent}: pip install 'tspbench[{metric.extra}]'"
+    return Chosen(tuple(metric for metric in metrics if metric.id not in left_out), left_out)
+
+
+def _absent_package(metric: Metric) -> str | None:
+    for package in metric.packages:
+        try:
+            metadata.version(package)
+        except metadata.PackageNotFoundError:
+            if metric.extra:
+                return package
+    return None
+
+
+def refuse_misfits(task: Task, info: SystemInfo, card: Card | None) -> None:
+    """Refuse a system that cannot do this task, naming what is missing.
+
+    Raises
+    ------
+    UsageError
+        The kind of task, the kind of answer, or the query of a trial does not fit.
+    """
+    kind = task.info.kind
+    if card and kind not in card.kinds:
+        kinds = ", ".join(card.kinds)
+        raise UsageError(f"The system {info.label!r} is for {kinds}; the task {task.info.name!r} is {kind}.")
+    if not info.extracts and kind is not TaskKind.TSASR:
+        raise UsageError(
+            f"The system {info.label!r} returns words only; the task {task.info.name!r} ({kind}) asks for a waveform."
+        )
+    for trial in task:
+        if not servable(info.queries, trial.query):
+            wanted = " or ".join(sorted(k for k in info.queries if not k.negative))
+            offered = ", ".join(sorted(k for k in trial.query.kinds if k != "truth")) or "nothing"
+            raise UsageError(
+                f"The system {info.label!r} needs to be told {wanted}; "
+                f"trial {trial.trial_id!r} of {task.info.name!r} offers {offered}."
+            )
+
+
+def choose_device(asked: Device, card: Card | None) -> str:
+    """``cpu`` or ``cuda``; ``auto`` takes CUDA where there is a device and the system can use it."""
+    can_use = "cuda" in card.devices if card else True
+    if asked == "cuda" and not environment.cuda_devices():
+        raise UsageError("--device cuda: the driver reports no CUDA device here. Use --device cpu.")
+    if asked != "auto":
+        return asked
+    return "cuda" if can_use and environment.cuda_devices() and importlib.util.find_spec("torch") else "cpu"
+
+
+def identity(task: Task, info: SystemInfo, request: Request, device: str, batch_size: int) -> dict[str, Any]:
+    """What makes two runs the same measurement. Results that differ here are never put together."""
+    return {
+        "system": {"name": info.label, "digest": info.digest, "options": dict(info.options), "code": info.code_digest,
+                   "weights": dict(info.weights)},
+        "task": {"name": task.info.name, "kind": task.info.kind.value, "trial_list": task.digest,
+                 "trials": len(task), "cluster": task.info.cluster},
+        "protocol": {"sample_rate": task.info.sample_rate, "batch_size": batch_size, "seed": request.seed,
+                     "device": device, "precision": "float32"},
+    }  # fmt: skip
+
+
+def metric_records(metrics: Sequence[Metric]) -> list[dict[str, Any]]:
+    """The metrics as ``run.json`` states them."""
+    return [
+        {
+            "id": metric.id,
+            "version": metric.version,
+            "parameters": dict(metric.parameters),
+            "level": metric.level,
+            "penalty": metric.penalty,
+            "aggregate": metric.aggregate,
+            "implementation": metric.implementation,
+            "packages": package_versions(metric),
+        }
+        for metric in metrics
+    ]
+
+
+def answer_kinds(task: Task, info: SystemInfo) -> tuple[bool, bool]:
+    """(words, waveform): what to ask the system for."""
+    return info.transcribes and task.info.kind is TaskKind.TSASR, info.extracts
+
+
+def needs_enrolment(metrics: Sequence[Metric]) -> bool:
+    return any(Need.ENROLMENT in metric.needs for metric in metrics)
+
+
+def default_folder(request: Request, identity: Mapping[str, Any], several: bool) -> Path:
+    """``--out`` itself for one system, a folder of it for several; else below ``runs/``."""
+    label: str = identity["system"]["name"]
+    if request.out is not None:
+        return request.out / label if several else request.out
+    return RUNS / str(identity["task"]["name"]) / f"{label}-{decode.digest(identity)[:8]}"

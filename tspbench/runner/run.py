@@ -1,0 +1,289 @@
+"""Runs: prepare all of them, then do them one after the other."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from tspbench import environment, summary
+from tspbench.errors import CannotMeasure, UsageError, nearest
+from tspbench.runner import request as ask
+from tspbench.runner.answers import SystemInfo
+from tspbench.runner.baselines import UPPER, Baselines
+from tspbench.runner.child import Trouble
+from tspbench.runner.engine import DiskFull, Engine, Orders, Progress
+from tspbench.runner.estimates import EstimatesService
+from tspbench.runner.inference import SystemService
+from tspbench.runner.keep import Keeper
+from tspbench.runner.process import Child, ChildDied
+from tspbench.runner.request import Request
+from tspbench.runner.workbench import Setting, Workbench
+from tspbench.store import RunFolder, refuse_other, set_aside, write_json
+from tspbench.system import Card, SystemRef, find_system
+from tspbench.task import Task, load_task
+from tspbench.types import QueryKind
+
+
+class Observer:
+    """Is told how things stand; the command line draws it. This one keeps quiet."""
+
+    def checking(self, done: int, total: int) -> None:
+        """Trials whose audio was looked at before the run."""
+
+    def running(self, label: str, progress: Progress) -> None:
+        """Called several times a second while a run is under way."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one run ended. ``status`` is that of ``run.json``; ``message`` says why it is not sealed."""
+
+    label: str
+    path: Path
+    status: str
+    summary: Mapping[str, Any]
+    failed: int
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    message: str = ""
+    already_done: bool = False
+
+
+@dataclass
+class Job:
+    """One system on one task, ready to go: nothing is written yet."""
+
+    request: Request
+    task: Task
+    chosen: ask.Chosen
+    child: Child
+    info: SystemInfo
+    card: Card | None
+    device: str
+    batch_size: int
+    path: Path
+    identity: dict[str, Any]
+
+
+def run_systems(
+    systems: Sequence[str], request: Request, options: Sequence[str] = (), observer: Observer | None = None
+) -> list[Outcome]:
+    """Run some systems on a task: what ``tspbench run`` does.
+
+    Everything that can be refused is refused before anything is written.
+
+    Raises
+    ------
+    UsageError
+        The request cannot be served.
+    """
+    observer = observer or Observer()
+    refs = [find_system(name) for name in dict.fromkeys(systems)]
+    given = _options_by_system(refs, options)
+    task = load_task(request.task, request.data_root).limited(request.limit)
+    chosen = ask.choose_metrics(request.metrics, task)
+    with ExitStack() as stack:
+        children = [_started(stack, SystemService, ref, given[ref.label]) for ref in refs]
+        infos = [_described(child) for child in children]
+        task.check_audio(lambda done: observer.checking(done, len(task)))
+        jobs = [
+            _job(request, task, chosen, child, info, ref.card, several=len(refs) > 1)
+            for ref, child, info in zip(refs, children, infos, strict=True)
+        ]
+        return [_execute(job, observer) for job in _checked(jobs)]
+
+
+def score_estimates(
+    folder: Path, request: Request, name: str | None = None, observer: Observer | None = None
+) -> Outcome:
+    """Score waveforms or texts that were made elsewhere: what ``tspbench score`` does.
+
+    Files are matched by trial id. Raises like :func:`run_systems`.
+    """
+    observer = observer or Observer()
+    task = load_task(request.task, request.data_root).limited(request.limit)
+    chosen = ask.choose_metrics(request.metrics, task)
+    info = task.info
+    with ExitStack() as stack:
+        label = name or folder.resolve().name
+        child = _started(stack, EstimatesService, folder, label, info.kind, info.sample_rate, task.ids)
+        described = _described(child)
+        task.check_audio(lambda done: observer.checking(done, len(task)))
+        job = _job(request, task, chosen, child, described, None, several=False)
+        return _execute(_checked([job])[0], observer)
+
+
+def _options_by_system(refs: Sequence[SystemRef], options: Sequence[str]) -> dict[str, dict[str, str]]:
+    """``k=v`` goes to every system that is run, ``system.k=v`` to one of them."""
+    given: dict[str, dict[str, str]] = {ref.label: {} for ref in refs}
+    for option in options:
+        key, equals, value = option.partition("=")
+        label, dot, name = key.rpartition(".")
+        if not equals or not key:
+            raise UsageError(f"--option {option}: write key=value.")
+        if dot and label not in given:
+            raise UsageError(f"--option {option}: {label!r} is not run here. {nearest(label, given)}")
+        for chosen in [label] if dot else given:
+            given[chosen][name] = value
+    return given
+
+
+def _started(stack: ExitStack, factory: Callable[..., Any], *arguments: Any) -> Child:
+    child = Child(factory, *arguments)
+    stack.callback(child.close)
+    return child
+
+
+def _described(child: Child) -> SystemInfo:
+    try:
+        value = child.ask("describe")
+    except ChildDied as death:
+        raise UsageError(f"The system cannot be built: {death}.\n{death.log}") from death
+    if isinstance(value, Trouble):
+        raise value.error or UsageError(f"The system cannot be built: {value.kind}: {value.message}\n{value.trace}")
+    assert isinstance(value, SystemInfo)
+    return value
+
+
+def _job(
+    request: Request, task: Task, chosen: ask.Chosen, child: Child, info: SystemInfo, card: Card | None, several: bool
+) -> Job:
+    ask.refuse_misfits(task, info, card)
+    device = ask.choose_device(request.device, card)
+    batch_size = request.batch_size or (card.batch_size if card else 1)
+    identity = ask.identity(task, info, request, device, batch_size)
+    path = ask.default_folder(request, identity, several)
+    return Job(request, task, chosen, child, info, card, device, batch_size, path, identity)
+
+
+def _checked(jobs: list[Job]) -> list[Job]:
+    """Bounds first: the position of the others is read off them. Folders must be free for all."""
+    for job in jobs:
+        if not job.request.fresh:
+            refuse_other(job.path, _record(job))
+    return sorted(jobs, key=lambda job: not (job.card and job.card.role == "bound"))
+
+
+def _record(job: Job) -> dict[str, Any]:
+    card = job.card
+    return {
+        "run_id": job.identity["system"]["name"] + "-" + datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ"),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "identity": job.identity,
+        "metrics": ask.metric_records(job.chosen.metrics),
+        "role": card.role if card else "system",
+        "aligned": job.info.aligned,
+        "side_information": list(card.side_information) if card else [],
+        "synthetic": job.task.info.synthetic,
+        "code": environment.code(),
+        "environment": environment.environment(),
+        "hardware": environment.hardware(),
+        "counts": {},
+        "wall_time_s": 0.0,
+        "edits": [],
+    }
+
+
+def _execute(job: Job, observer: Observer) -> Outcome:
+    if job.request.fresh:
+        set_aside(job.path)
+    folder = RunFolder(job.path, _record(job))
+    baselines = Baselines()
+    try:
+        if folder.complete(job.task.ids):
+            return _outcome(job, folder, "", already_done=folder.sealed)
+        folder.begin()
+        message = _work(job, folder, baselines, observer)
+        return _outcome(job, folder, message, baselines=baselines)
+    finally:
+        baselines.close()
+        folder.close()
+
+
+def _work(job: Job, folder: RunFolder, baselines: Baselines, observer: Observer) -> str:
+    """Run to the end, or to the reason why not: an empty string or that reason."""
+    start = time.monotonic()
+    spent = folder.record["wall_time_s"]
+    message = ""
+    try:
+        _drive(job, folder, baselines, observer)
+    except KeyboardInterrupt:
+        message = "Interrupted. The same command goes on where it stopped."
+    except CannotMeasure as error:
+        message = str(error)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        message = str(DiskFull(str(error)))
+    with contextlib.suppress(OSError):
+        folder.write_record(wall_time_s=round(spent + time.monotonic() - start, 3))
+    return message
+
+
+def _drive(job: Job, folder: RunFolder, baselines: Baselines, observer: Observer) -> None:
+    words, waveform = ask.answer_kinds(job.task, job.info)
+    setting = Setting(
+        stage=job.task.stage,
+        queries=job.info.queries,
+        sample_rate=job.info.sample_rate or job.task.info.sample_rate,
+        aligned=job.info.aligned,
+        keep_enrolment=ask.needs_enrolment(job.chosen.metrics),
+    )
+    orders = Orders(
+        task=job.task,
+        metrics=job.chosen.metrics,
+        batch_size=job.batch_size,
+        seed=job.request.seed,
+        device=job.device,
+        time_limit_s=job.request.time_limit_s,
+        words=words,
+        waveform=waveform,
+    )
+    keeper = Keeper(job.request.save_audio, job.chosen.metrics[0])
+    keeper.resume(folder)
+    with _pool(job.request.workers or environment.cores(), setting) as pool:
+        Engine(orders, folder, job.child, pool, baselines, keeper, partial(observer.running, job.info.label)).run()
+
+
+@contextlib.contextmanager
+def _pool(size: int, setting: Setting) -> Iterator[list[Child]]:
+    children = [Child(Workbench, setting, single_thread=True) for _ in range(size)]
+    try:
+        yield children
+    finally:
+        for child in children:
+            child.close()
+
+
+def _outcome(
+    job: Job, folder: RunFolder, message: str, *, baselines: Baselines | None = None, already_done: bool = False
+) -> Outcome:
+    """Write the summary, seal the folder (or say that it is partial), and tell."""
+    if already_done and (folder.path / "summary.json").exists():
+        found = json.loads((folder.path / "summary.json").read_text(encoding="utf-8"))
+        return Outcome(job.info.label, folder.path, "sealed", found, _failures(found), job.chosen.left_out,
+                       already_done=True)  # fmt: skip
+    is_bound = job.card is not None and job.card.role == "bound"
+    if baselines and is_bound and not message:
+        upper = UPPER if QueryKind.TRUTH in job.info.queries else ""
+        summary.remember_bound(folder.path, upper + job.info.label, baselines)
+    found = summary.summarise(folder.path, baselines)
+    nothing = found["trials"]["ok"] == 0
+    status = "partial" if message and not nothing else "failed" if nothing else "sealed"
+    with contextlib.suppress(OSError):
+        write_json(folder.path / "summary.json", found)
+        folder.seal(status, counts=found["trials"])
+    return Outcome(job.info.label, folder.path, status, found, _failures(found), job.chosen.left_out, message)
+
+
+def _failures(found: Mapping[str, Any]) -> int:
+    trials = found["trials"]
+    return int(trials["failed"] + trials["timed_out"])

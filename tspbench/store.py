@@ -1,0 +1,292 @@
+"""The run folder, schema 1: plain files that only ever grow until they are sealed.
+
+``run.json``      what was run (identity) and how it stands; replaced atomically
+``trials.jsonl``  one line per attempted trial
+``scores.jsonl``  one line per trial and metric
+``summary.json``  derived from the three above; may be rebuilt at any time
+``audio/``        estimates that were kept, float32 WAV
+``spool/``        work in progress, gone when sealed
+
+A line counts once its newline is on disk; a torn last line is cut off when the
+folder is opened again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+from tspbench import decode
+from tspbench.errors import OtherIdentity, UsageError
+from tspbench.metrics.declaration import Score
+
+SCHEMA = 1
+STATUSES = ("started", "sealed", "partial", "failed")
+
+
+@dataclass
+class TrialState:
+    """What is known already of one trial: its answer, and which metrics are scored."""
+
+    status: str
+    input_digest: str | None = None
+    output_digest: str | None = None
+    text: str | None = None
+    scored: set[str] = field(default_factory=set)
+
+
+FINISHED = TrialState("finished")
+"""Stands for every trial that needs nothing more, so that memory does not grow with them."""
+
+
+class RunFolder:
+    """A run folder opened for writing by this process alone.
+
+    Parameters
+    ----------
+    record
+        The start of ``run.json``: ``identity``, ``metrics`` and whatever else
+        describes the run.
+
+    Raises
+    ------
+    OtherIdentity
+        The folder holds another run; the message says what differs.
+    UsageError
+        Another process is writing here, or the folder holds other things.
+    """
+
+    def __init__(self, path: Path, record: Mapping[str, Any]) -> None:
+        self.path = path
+        existing = refuse_other(path, record)
+        path.mkdir(parents=True, exist_ok=True)
+        self._lock = _locked(path)
+        self.record = _merged(existing, record)
+        self._wanted = {metric["id"] for metric in record["metrics"]}
+        self.states: dict[str, TrialState] = {}
+        self._read_states()
+        self._trials = _appendable(path / "trials.jsonl")
+        self._scores = _appendable(path / "scores.jsonl")
+
+    @property
+    def sealed(self) -> bool:
+        return bool(self.record["status"] == "sealed")
+
+    def complete(self, trial_ids: Iterable[str]) -> bool:
+        """Has every one of some trials all its lines?"""
+        return all(self.states.get(trial_id) is FINISHED for trial_id in trial_ids)
+
+    def begin(self) -> None:
+        """Make room for work in progress and say that the run has started."""
+        for name in ("spool", "audio"):
+            (self.path / name).mkdir(exist_ok=True)
+        for scratch in (self.path / "spool").glob("*.scratch"):
+            scratch.unlink()
+        self.write_record(status="started")
+
+    def estimate(self, trial_id: str) -> Path:
+        """Where the estimate of a trial waits to be scored."""
+        return self.path / "spool" / f"{trial_id}.npy"
+
+    def scratch(self, trial_id: str) -> Path:
+        """Where the samples of a trial wait to be used."""
+        return self.path / "spool" / f"{trial_id}.scratch"
+
+    def kept(self, trial_id: str) -> Path:
+        return self.path / "audio" / f"{trial_id}.wav"
+
+    def add_trial(self, row: Mapping[str, Any]) -> None:
+        """Append one attempt; on disk (as far as this process can tell) when it returns."""
+        self._trials.write(_line(row))
+        self._note_trial(row)
+
+    def add_scores(self, trial_id: str, scores: Mapping[str, Score], baselines: Mapping[str, Score]) -> None:
+        """Append the scores of one trial in one write."""
+        rows = [score_row(trial_id, metric, score, baselines) for metric, score in scores.items()]
+        self._scores.write(b"".join(_line(row) for row in rows))
+        state = self.states[trial_id]
+        state.scored.update(scores)
+        if self._wanted <= state.scored:
+            self.states[trial_id] = FINISHED
+
+    def write_record(self, **changes: Any) -> None:
+        """Replace ``run.json``, whole or not at all."""
+        self.record = {**self.record, **changes}
+        write_json(self.path / "run.json", self.record)
+
+    def seal(self, status: str, **changes: Any) -> None:
+        """End the run. Work in progress is dropped once there is none left."""
+        if status == "sealed":
+            shutil.rmtree(self.path / "spool", ignore_errors=True)
+        with contextlib.suppress(OSError):
+            (self.path / "audio").rmdir()
+        self.write_record(status=status, **changes)
+
+    def close(self) -> None:
+        for file in (self._trials, self._scores, self._lock):
+            file.close()
+
+    def _read_states(self) -> None:
+        for row in read_lines(self.path / "trials.jsonl"):
+            self._note_trial(row)
+        for row in read_lines(self.path / "scores.jsonl"):
+            if row["trial_id"] in self.states:
+                self.states[row["trial_id"]].scored.add(row["metric"])
+        for trial_id, state in self.states.items():
+            if self._wanted <= state.scored:
+                self.states[trial_id] = FINISHED
+
+    def _note_trial(self, row: Mapping[str, Any]) -> None:
+        output = row["output"] or {}
+        self.states[row["trial_id"]] = TrialState(row["status"], row["input_digest"], output.get("digest"), row["text"])
+
+
+def set_aside(path: Path) -> Path | None:
+    """Move an existing run folder out of the way (nothing is deleted); where it went, or None."""
+    if not path.exists():
+        return None
+    stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
+    aside = path.with_name(f"{path.name}.replaced-{stamp}-{os.getpid()}")
+    path.rename(aside)
+    return aside
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """``run.json`` of a folder.
+
+    Raises
+    ------
+    UsageError
+        There is none, it is damaged, or a later tspbench wrote it.
+    """
+    try:
+        record = json.loads((path / "run.json").read_text(encoding="utf-8"))
+        schema = record["schema"]
+    except FileNotFoundError:
+        raise UsageError(f"{path} holds no run (no run.json).") from None
+    except (json.JSONDecodeError, KeyError, TypeError, OSError) as error:
+        raise UsageError(f"{path / 'run.json'} is damaged: {error}.") from error
+    if schema != SCHEMA:
+        raise UsageError(f"{path} was written with schema {schema}; this tspbench reads schema {SCHEMA}.")
+    assert isinstance(record, dict)
+    return record
+
+
+def read_lines(path: Path) -> Iterator[dict[str, Any]]:
+    """The rows of a JSON-lines file; a torn last line is passed over."""
+    if not path.exists():
+        return
+    with path.open("rb") as file:
+        for line in file:
+            if line.endswith(b"\n"):
+                yield json.loads(line)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a JSON file, whole or not at all."""
+    draft = path.with_suffix(".draft")
+    draft.write_text(json.dumps(value, indent=1, allow_nan=False, ensure_ascii=False) + "\n", encoding="utf-8")
+    draft.replace(path)
+
+
+def score_row(trial_id: str, metric: str, score: Score, baselines: Mapping[str, Score]) -> dict[str, Any]:
+    """A line of ``scores.jsonl``."""
+    row: dict[str, Any] = {
+        "trial_id": trial_id,
+        "metric": metric,
+        "value": score.value,
+        "status": score.status.value,
+        "reason": score.reason,
+    }
+    if score.counts is not None:
+        row["counts"] = dict(score.counts)
+    if metric in baselines:
+        row["baseline"] = baselines[metric].value
+    return row
+
+
+def _line(row: Mapping[str, Any]) -> bytes:
+    return json.dumps(row, allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+
+
+def _appendable(path: Path) -> IO[bytes]:
+    """Open for appending, unbuffered, after cutting off a torn last line."""
+    file = path.open("ab+", buffering=0)
+    file.seek(0)
+    whole = 0
+    for line in file:
+        whole += len(line) if line.endswith(b"\n") else 0
+    file.truncate(whole)
+    return file
+
+
+def _locked(path: Path) -> IO[bytes]:
+    file = (path / ".lock").open("wb")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        raise UsageError(f"Another tspbench process is writing {path}. Wait for it, or choose another --out.") from None
+    return file
+
+
+def _merged(existing: Mapping[str, Any] | None, record: Mapping[str, Any]) -> dict[str, Any]:
+    """The record of a run that goes on: its history stays, metrics are added."""
+    if existing is None:
+        return {"schema": SCHEMA, "status": "started", **record}
+    metrics = {metric["id"]: metric for metric in [*existing["metrics"], *record["metrics"]]}
+    return {**record, **existing, "metrics": list(metrics.values())}
+
+
+def refuse_other(path: Path, record: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The record that a folder holds already, if it is this very run's; None for a free folder.
+
+    Raises
+    ------
+    OtherIdentity
+        It holds another run; the message says what differs.
+    UsageError
+        It holds something that is no run.
+    """
+    if not (path / "run.json").exists():
+        if path.exists() and any(name.name != ".lock" for name in path.iterdir()):
+            raise UsageError(f"{path} is not empty and holds no run. Choose another --out.")
+        return None
+    existing = read_record(path)
+    _same_identity(path, existing, record)
+    return existing
+
+
+def _same_identity(path: Path, existing: Mapping[str, Any], record: Mapping[str, Any]) -> None:
+    differences = list(_differences(existing["identity"], record["identity"]))
+    versions = {metric["id"]: metric["version"] for metric in existing["metrics"]}
+    for metric in record["metrics"]:
+        found = versions.get(metric["id"], metric["version"])
+        if found != metric["version"]:
+            differences.append(f"version of {metric['id']}: {found} there, {metric['version']} now")
+    if differences:
+        raise OtherIdentity(
+            f"{path} holds another run. What differs: {'; '.join(differences)}. "
+            "Choose another --out, or start over with --fresh (the old folder is moved aside)."
+        )
+
+
+def _differences(there: Any, now: Any, name: str = "") -> Iterable[str]:
+    if isinstance(there, Mapping) and isinstance(now, Mapping):
+        for key in sorted({*there, *now}):
+            yield from _differences(there.get(key), now.get(key), f"{name}.{key}" if name else str(key))
+    elif decode.canonical(there) != decode.canonical(now):
+        yield f"{name}: {_short(there)} there, {_short(now)} now"
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 24 else f"{text[:12]}…"

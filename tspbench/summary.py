@@ -1,0 +1,218 @@
+"""``summary.json``: what the lines of a run folder add up to."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tspbench.metrics import Metric, Score, Status, resolve
+from tspbench.runner.baselines import MIXTURE, UPPER, Baselines
+from tspbench.stats import ratio_interval
+from tspbench.store import SCHEMA, read_lines, read_record
+
+Places = npt.NDArray[np.int64]
+
+MOST_STRATA = 64
+BANDS = 3
+
+
+@dataclass
+class Column:
+    """The scores of one metric, trial by trial in the order of ``scores.jsonl``."""
+
+    metric: Metric
+    places: list[int] = field(default_factory=list)
+    """Index of the trial of each applicable score."""
+    values: list[float] = field(default_factory=list)
+    """NaN where undefined or failed (never written anywhere)."""
+    errors: list[float] = field(default_factory=list)
+    totals: list[float] = field(default_factory=list)
+    statuses: Counter[str] = field(default_factory=Counter)
+    reasons: Counter[str] = field(default_factory=Counter)
+    baselines: list[float] = field(default_factory=list)
+
+    def add(self, place: int, row: Mapping[str, Any]) -> None:
+        self.statuses[row["status"]] += 1
+        if row["reason"]:
+            self.reasons[row["reason"]] += 1
+        if row["status"] == Status.NOT_APPLICABLE:
+            return
+        counts = row.get("counts") or {}
+        self.places.append(place)
+        self.values.append(np.nan if row["value"] is None else row["value"])
+        self.errors.append(counts.get("errors", np.nan))
+        self.totals.append(counts.get("total", np.nan))
+        if row.get("baseline") is not None:
+            self.baselines.append(row["baseline"])
+
+
+@dataclass
+class Trials:
+    """What a summary needs of the trials: clusters and conditions by index."""
+
+    ids: dict[str, int] = field(default_factory=dict)
+    clusters: list[str] = field(default_factory=list)
+    conditions: list[Mapping[str, Any]] = field(default_factory=list)
+    inputs: list[str | None] = field(default_factory=list)
+    statuses: Counter[str] = field(default_factory=Counter)
+
+
+def summarise(folder: Path, baselines: Baselines | None = None) -> dict[str, Any]:
+    """Build the summary of a run folder.
+
+    ``baselines`` supplies the bounds' values on the same trials, where they
+    are known, for the position between them.
+    """
+    record = read_record(folder)
+    trials = _read_trials(folder, record["identity"]["task"].get("cluster"))
+    columns = {metric["id"]: Column(resolve(metric["id"])) for metric in record["metrics"]}
+    for row in read_lines(folder / "scores.jsonl"):
+        if row["metric"] in columns and row["trial_id"] in trials.ids:
+            columns[row["metric"]].add(trials.ids[row["trial_id"]], row)
+    return {
+        "schema": SCHEMA,
+        "trials": {"expected": record["identity"]["task"]["trials"], "attempted": len(trials.ids)}
+        | {status: trials.statuses.get(status, 0) for status in ("ok", "failed", "timed_out")},
+        "metrics": {name: _metric_summary(column, trials, baselines) for name, column in columns.items()},
+    }
+
+
+def _read_trials(folder: Path, cluster: str | None) -> Trials:
+    trials = Trials()
+    for row in read_lines(folder / "trials.jsonl"):
+        trials.ids[row["trial_id"]] = len(trials.clusters)
+        trials.clusters.append(str(row["clusters"].get(cluster, row["trial_id"])))
+        trials.conditions.append(row["conditions"])
+        trials.inputs.append(row["input_digest"])
+        trials.statuses[row["status"]] += 1
+    return trials
+
+
+def _metric_summary(column: Column, trials: Trials, baselines: Baselines | None) -> dict[str, Any]:
+    places = np.asarray(column.places, dtype=np.int64)
+    return {
+        **_statistics(column, trials, np.arange(len(places))),
+        "attempted": sum(column.statuses.values()),
+        "not_applicable": column.statuses[Status.NOT_APPLICABLE],
+        "reasons": dict(column.reasons.most_common(8)),
+        "unit": column.metric.unit,
+        "higher_is_better": column.metric.higher_is_better,
+        "bounds": _bounds(column, trials, baselines),
+        "strata": _strata(column, trials, places),
+    }
+
+
+def _statistics(column: Column, trials: Trials, chosen: Places, *, interval: bool = True) -> dict[str, Any]:
+    """Counts, means and spread over some of a column's scores."""
+    metric = column.metric
+    values = np.asarray(column.values)[chosen] if len(chosen) else np.zeros(0)
+    scored = ~np.isnan(values)
+    pooled = metric.aggregate == "pooled"
+    tops = np.asarray(column.errors)[chosen] if pooled and len(chosen) else values
+    bottoms = np.asarray(column.totals)[chosen] if pooled and len(chosen) else np.ones_like(values)
+    clusters = np.asarray(trials.clusters)[np.asarray(column.places, np.int64)[chosen]] if len(chosen) else np.zeros(0)
+    found = ratio_interval(tops[scored], bottoms[scored], clusters[scored]) if interval and scored.any() else None
+    return {
+        "applicable": len(values),
+        "scored": int(scored.sum()),
+        "mean": _ratio(tops[scored], bottoms[scored]),
+        "penalised_mean": _penalised(metric, tops, bottoms, scored),
+        "median": _number(np.median(values[scored])) if scored.any() else None,
+        "p5": _number(np.quantile(values[scored], 0.05 if metric.higher_is_better else 0.95)) if scored.any() else None,
+        "interval": asdict(found) if found else None,
+    }
+
+
+def _penalised(metric: Metric, tops: Any, bottoms: Any, scored: Any) -> float | None:
+    """Undefined and failed scores count as the metric's penalty; a pooled rate gives them the mean total."""
+    if not len(scored):
+        return None
+    usual = float(np.mean(bottoms[scored])) if scored.any() else 1.0
+    return _ratio(np.where(scored, tops, metric.penalty * usual), np.where(scored, bottoms, usual))
+
+
+def _bounds(column: Column, trials: Trials, baselines: Baselines | None) -> dict[str, Any]:
+    """Means of the mixture and of the bounds on the same trials, and the position between them.
+
+    The position is 0 at the mixture and 1 at the tightest upper bound that was run here.
+    """
+    metric = column.metric
+    inputs = [trials.inputs[place] for place in column.places]
+    rows: dict[str, float] = {}
+    if baselines is None or not inputs or metric.aggregate != "mean":
+        return {"rows": rows, "position": None}
+    for label in baselines.rows():
+        known = [baselines.find(digest, [metric], label).get(metric.id) if digest else None for digest in inputs]
+        values = [score.value for score in known if score is not None and score.value is not None]
+        if len(values) == len(inputs):
+            rows[label] = float(np.mean(values))
+    return {"rows": rows, "position": _position(column, rows)}
+
+
+def _position(column: Column, rows: Mapping[str, float]) -> dict[str, Any] | None:
+    values = np.asarray(column.values)
+    if MIXTURE not in rows or not len(values) or np.isnan(values).all():
+        return None
+    spans = {label: value - rows[MIXTURE] for label, value in rows.items() if label.startswith(UPPER)}
+    sign = 1 if column.metric.higher_is_better else -1
+    better = {label: span for label, span in spans.items() if sign * span > 0}
+    if not better:
+        return None
+    upper = min(better, key=lambda label: sign * better[label])
+    value = float((np.nanmean(values) - rows[MIXTURE]) / better[upper])
+    return {"value": value, "lower": MIXTURE, "upper": upper.removeprefix(UPPER)}
+
+
+def _strata(column: Column, trials: Trials, places: Places) -> dict[str, Any]:
+    """The same statistics by condition; numbers are put into bands of equal counts."""
+    strata: dict[str, Any] = {}
+    names = sorted({name for conditions in trials.conditions for name in conditions})
+    for name in names:
+        labels = _labels([trials.conditions[place].get(name) for place in places])
+        if 1 < len(set(labels)) <= MOST_STRATA:
+            array = np.asarray(labels)
+            strata[name] = {
+                label: _statistics(column, trials, np.flatnonzero(array == label), interval=False)
+                for label in dict.fromkeys(sorted(labels))
+            }
+    return strata
+
+
+def _labels(values: Sequence[Any]) -> list[str]:
+    numbers = [value for value in values if _is_number(value)]
+    if len(set(numbers)) <= BANDS:
+        return [str(value) for value in values]
+    edges = np.quantile(numbers, np.linspace(0, 1, BANDS + 1))
+    bands = [f"{low:.3g} to {high:.3g}" for low, high in itertools.pairwise(edges)]
+    return [bands[np.searchsorted(edges[1:-1], v, "right")] if _is_number(v) else str(v) for v in values]
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _ratio(tops: Any, bottoms: Any) -> float | None:
+    total = float(np.sum(bottoms))
+    return _number(float(np.sum(tops)) / total) if len(tops) and total else None
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+def remember_bound(folder: Path, label: str, baselines: Baselines) -> None:
+    """Keep a bound's scores for the position of later runs on the same trials."""
+    inputs = {row["trial_id"]: row["input_digest"] for row in read_lines(folder / "trials.jsonl")}
+    for row in read_lines(folder / "scores.jsonl"):
+        digest = inputs.get(row["trial_id"])
+        if digest and row["status"] != Status.FAILED:
+            score = Score(row["value"], Status(row["status"]), row["reason"], row.get("counts"))
+            baselines.add(digest, {row["metric"]: score}, label)
+    baselines.commit()

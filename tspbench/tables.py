@@ -1,0 +1,90 @@
+"""Results and catalogues as rich tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from tspbench.runner.run import Outcome
+from tspbench.store import read_lines
+
+SHOWN_TRIALS = 6
+
+
+def result_table(outcomes: Sequence[Outcome], title: str) -> Table:
+    """Rows are systems, columns are metrics: mean ± half of its 95 % interval, scored/attempted."""
+    metrics = list(dict.fromkeys(name for outcome in outcomes for name in outcome.summary["metrics"]))
+    shown = [name for name in metrics if any(_cell(outcome, name).get("applicable") for outcome in outcomes)]
+    table = Table(title=title, title_justify="left", caption_justify="left")
+    table.add_column("system", no_wrap=True)
+    for name in shown:
+        table.add_column(_header(name, outcomes), justify="right", no_wrap=True)
+    table.add_column("scored/\nattempted", justify="right", no_wrap=True)
+    for outcome in outcomes:
+        usual = _counts(outcome, shown)
+        cells = [_value(_cell(outcome, name), usual) for name in shown]
+        name = Text(outcome.label)
+        if outcome.status != "sealed":
+            name.append(f" ({outcome.status})", style="red")
+        table.add_row(name, *cells, usual)
+    return table
+
+
+def estimate_problems(folder: Path) -> Table:
+    """What was wrong with the estimates of a run folder: kind, how many, which (the first few)."""
+    kinds: dict[str, list[str]] = {}
+    for row in read_lines(folder / "trials.jsonl"):
+        for kind in _problems(row):
+            kinds.setdefault(kind, []).append(row["trial_id"])
+    table = Table(title="Estimates", title_justify="left")
+    for name in ("problem", "files", "trials"):
+        table.add_column(name, justify="right" if name == "files" else "left")
+    for kind, trials in sorted(kinds.items()):
+        more = f" … and {len(trials) - SHOWN_TRIALS} more" if len(trials) > SHOWN_TRIALS else ""
+        table.add_row(Text(kind), str(len(trials)), Text(", ".join(trials[:SHOWN_TRIALS]) + more))
+    return table
+
+
+def _problems(row: Mapping[str, Any]) -> list[str]:
+    if row["error"]:
+        return [row["error"]["type"].replace("_", " ")]
+    output = row["output"] or {}
+    flags = [name for name in ("silent", "clipped") if output.get(name)]
+    notes = {"resampled": "another rate", "cut": "slightly too long", "padded": "slightly too short"}
+    return flags + [notes[note.split()[0]] for note in output.get("notes", ())]
+
+
+def _cell(outcome: Outcome, name: str) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = outcome.summary["metrics"].get(name, {})
+    return found
+
+
+def _header(name: str, outcomes: Sequence[Outcome]) -> str:
+    cell = next(cell for outcome in outcomes if (cell := _cell(outcome, name)))
+    arrow = "↑" if cell["higher_is_better"] else "↓"
+    return f"{name.replace('[', chr(10) + chr(92) + '[')} {arrow}" + (f"\n{cell['unit']}" if cell["unit"] else "")
+
+
+def _counts(outcome: Outcome, names: Sequence[str]) -> str:
+    """scored/attempted of most metrics; cells that differ say so themselves."""
+    counts = [f"{c['scored']}/{c['attempted']}" for name in names if (c := _cell(outcome, name)).get("applicable")]
+    return max(counts, key=counts.count) if counts else f"0/{outcome.summary['trials']['attempted']}"
+
+
+def _value(cell: Mapping[str, Any], usual: str) -> Text:
+    if not cell.get("applicable"):
+        return Text("–", style="dim")
+    if cell["mean"] is None:
+        return Text(f"none ({cell['scored']}/{cell['attempted']})", style="red")
+    text = Text(f"{cell['mean']:.2f}")
+    if cell["interval"]:
+        half = (cell["interval"]["high"] - cell["interval"]["low"]) / 2
+        text.append(f" ±{half:.2f}", style="dim")
+    own = f"{cell['scored']}/{cell['attempted']}"
+    if own != usual:
+        text.append(f" ({own})", style="yellow")
+    return text

@@ -1,0 +1,305 @@
+"""Tasks: a declaration (task.toml), a trial list and a way to read its audio.
+
+Bundled tasks are folders of ``tspbench.tasks``; a plug-in names a module folder
+of its own in the entry-point group ``tspbench.tasks``; a path to a manifest is
+a task too. Listing reads TOML only.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import importlib.util
+import itertools
+import os
+import tomllib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Protocol, cast
+
+from tspbench import audio
+from tspbench.decode import DecodeError, decode, digest
+from tspbench.errors import AudioError, ManifestError, UnknownName, UsageError
+from tspbench.manifest import Manifest, list_digest
+from tspbench.render import render
+from tspbench.types import Audio, Clip, Query, QueryKind, QueryRecipe, Rendered, Role, TaskKind, Trial, Truth
+
+GROUP = "tspbench.tasks"
+
+
+@dataclass(frozen=True, slots=True)
+class TaskInfo:
+    """What ``task.toml`` declares.
+
+    ``cluster`` is the key of ``Trial.clusters`` that intervals resample;
+    ``reader`` (``module:function``) makes the :class:`Reader` of a task whose
+    audio is not in files; ``metrics`` are scored by default, the first of them
+    is the one that sorts and the one whose worst trials are kept.
+    """
+
+    name: str
+    kind: TaskKind
+    sample_rate: int
+    summary: str
+    metrics: tuple[str, ...]
+    cluster: str | None = None
+    synthetic: bool = False
+    manifest: str = "manifest.jsonl"
+    data: str = "."
+    reader: str | None = None
+    citation: str = ""
+    licence: str = ""
+    side_information: tuple[str, ...] = ()
+    description: str = ""
+
+
+class Reader(Protocol):
+    """How a task opens its clips. Deterministic and picklable: worker processes get a copy."""
+
+    def read(self, clip: Clip) -> tuple[Audio, int]:
+        """Samples (T,) and rate in Hz; AudioError when it cannot."""
+
+    def check(self, clip: Clip) -> None:
+        """AudioError when :meth:`read` would fail, found without decoding."""
+
+
+@dataclass(frozen=True)
+class FileReader:
+    """Clips are files below a data root; nothing outside it is ever opened."""
+
+    root: Path
+
+    def read(self, clip: Clip) -> tuple[Audio, int]:
+        return audio.read(self.locate(clip), start_s=clip.start_s, duration_s=clip.duration_s, sha256=clip.sha256)
+
+    def check(self, clip: Clip) -> None:
+        seconds, _, _ = audio.probe(self.locate(clip))
+        if clip.start_s >= seconds:
+            raise AudioError(f"{clip.path} lasts {seconds:.3f} s, but the trial starts reading at {clip.start_s} s.")
+
+    def locate(self, clip: Clip) -> Path:
+        path = Path(os.path.normpath(self.root / clip.path))
+        if not path.resolve().is_relative_to(self.root.resolve()):
+            raise ManifestError(
+                f"{clip.path!r} points outside the data root {self.root}. "
+                "Move the file below it, or name another root with --data-root."
+            )
+        return path
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Where a task's recipes become samples. Small and picklable: worker processes hold one."""
+
+    sample_rate: int
+    reader: Reader
+
+    def render(self, trial: Trial) -> Rendered:
+        """Mixture, target and interferers of a trial at the task's rate."""
+        try:
+            return render(trial, self.reader.read, self.sample_rate)
+        except AudioError as error:
+            raise AudioError(f"Trial {trial.trial_id!r}: {error}") from error
+
+    def clips(self, clips: Iterable[Clip], sample_rate: int) -> tuple[Audio, ...]:
+        """Some recordings at one rate."""
+        return tuple(audio.resample(*self.reader.read(clip), sample_rate) for clip in clips)
+
+    def query(self, trial: Trial, kinds: frozenset[QueryKind], sample_rate: int, rendered: Rendered) -> Query:
+        """What a system that declares ``kinds`` is told, at its own rate."""
+        recipe = trial.query
+
+        def told(kind: QueryKind) -> tuple[Audio, ...]:
+            return self.clips(getattr(recipe, kind.value), sample_rate) if kind in kinds else ()
+
+        truth = None
+        if QueryKind.TRUTH in kinds and rendered.target is not None:
+            truth = Truth(
+                target=audio.resample(rendered.target, rendered.sample_rate, sample_rate),
+                interferers=audio.resample(rendered.interferers, rendered.sample_rate, sample_rate),
+            )
+        return Query(
+            sample_rate=sample_rate,
+            text=recipe.text if QueryKind.TEXT in kinds else None,
+            negative_text=recipe.negative_text if QueryKind.NEGATIVE_TEXT in kinds else None,
+            audio=told(QueryKind.AUDIO),
+            negative_audio=told(QueryKind.NEGATIVE_AUDIO),
+            enrolment=told(QueryKind.ENROLMENT),
+            speaker_vector=self._vector(recipe.speaker_vector) if QueryKind.SPEAKER_VECTOR in kinds else None,
+            truth=truth,
+        )
+
+    def _vector(self, clip: Clip | None) -> Audio | None:
+        if clip is None or not isinstance(self.reader, FileReader):
+            return None
+        return audio.read_vector(self.reader.locate(clip))
+
+
+@dataclass(frozen=True)
+class Task:
+    """Trials in order, and the stage that renders them."""
+
+    info: TaskInfo
+    trials: Manifest
+    stage: Stage
+    limit: int | None = None
+
+    @property
+    def ids(self) -> list[str]:
+        return self.trials.ids[: self.limit]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __iter__(self) -> Iterator[Trial]:
+        return itertools.islice(iter(self.trials), self.limit)
+
+    def trial(self, trial_id: str) -> Trial:
+        return cast(Trial, self.trials[self.trials.place(trial_id)])
+
+    def limited(self, limit: int | None) -> Task:
+        """The first ``limit`` trials, as a list with a digest of its own."""
+        if limit is not None and limit < 1:
+            raise UsageError(f"--limit must be at least 1, got {limit}.")
+        return replace(self, limit=limit)
+
+    @cached_property
+    def digest(self) -> str:
+        """Identity of the trial list (sha256)."""
+        if self.limit is None or self.limit >= len(self.trials):
+            return self.trials.digest
+        return list_digest(self.trials.header, (bytes.fromhex(digest(trial)) for trial in self))
+
+    def check_audio(self, progress: Callable[[int], None] | None = None) -> None:
+        """Open the header of every recording once.
+
+        Raises
+        ------
+        AudioError, ManifestError
+            Naming the trial and the file.
+        """
+        seen: set[tuple[str, float]] = set()
+        for done, trial in enumerate(self, start=1):
+            for clip in trial.clips():
+                if (clip.path, clip.start_s) in seen or clip is trial.query.speaker_vector:
+                    continue
+                seen.add((clip.path, clip.start_s))
+                try:
+                    self.stage.reader.check(clip)
+                except (AudioError, ManifestError) as error:
+                    raise type(error)(f"Trial {trial.trial_id!r}: {error}") from error
+            if progress:
+                progress(done)
+
+
+def known_tasks() -> dict[str, TaskInfo]:
+    """Every task that can be named here, bundled and plugged in, by name."""
+    return {name: info for name, (info, _) in sorted(_declared().items())}
+
+
+def load_task(name: str, data_root: Path | None = None) -> Task:
+    """A task by its name, or from a manifest by its path.
+
+    Raises
+    ------
+    UnknownName
+        Nothing is called so; the nearest names are given.
+    ManifestError
+        The trial list breaks its rules.
+    """
+    if name.endswith(".jsonl") or os.sep in name:
+        return _from_manifest(Path(name), data_root)
+    declared = _declared()
+    if name not in declared:
+        raise UnknownName(
+            "task", name, declared, "List them with: tspbench list tasks. A path to a manifest (.jsonl) is a task too."
+        )
+    info, folder = declared[name]
+    return Task(info, Manifest(folder / info.manifest), Stage(info.sample_rate, _reader(info, folder)))
+
+
+def queries_of(trials: Iterable[Trial]) -> frozenset[QueryKind]:
+    """The kinds of query that every one of some trials offers."""
+    common = frozenset(QueryKind)
+    for trial in trials:
+        common &= trial.query.kinds
+    return common
+
+
+def servable(kinds: frozenset[QueryKind], recipe: QueryRecipe) -> bool:
+    """Can a system that declares ``kinds`` be told what it needs to know?
+
+    Negative queries only help; of the others one must be there. A system that
+    declares nothing needs nothing.
+    """
+    positive = {kind for kind in kinds if not kind.negative}
+    return not positive or bool(positive & recipe.kinds)
+
+
+def target_clip(trial: Trial) -> Clip | None:
+    """The recording that is the target, or None when it is absent."""
+    return next((source for source in trial.sources if source.role is Role.TARGET), None)
+
+
+def _from_manifest(path: Path, data_root: Path | None) -> Task:
+    manifest = Manifest(path)
+    header = manifest.header
+    info = TaskInfo(
+        name=header.name,
+        kind=header.kind,
+        sample_rate=header.sample_rate,
+        summary=header.note or f"your own trial list, {path.name}",
+        metrics=header.metrics or DEFAULT_METRICS[header.kind],
+        cluster=header.cluster,
+        synthetic=header.synthetic,
+    )
+    root = data_root.resolve() if data_root else manifest.data_root
+    return Task(info, manifest, Stage(info.sample_rate, FileReader(root)))
+
+
+DEFAULT_METRICS: dict[TaskKind, tuple[str, ...]] = {
+    TaskKind.LASS: ("si_sdr", "si_sdr_i", "snr", "snr_i", "sdr", "sdr_i", "wrong_target"),
+    TaskKind.TSE: ("si_sdr", "si_sdr_i", "sdr_i", "pesq_wb", "estoi", "dnsmos_ovrl", "wrong_target"),
+    TaskKind.TSASR: ("wer", "wer_mean", "wer[pocketsphinx]", "si_sdr"),
+}
+
+
+def _declared() -> dict[str, tuple[TaskInfo, Path]]:
+    found: dict[str, tuple[TaskInfo, Path]] = {}
+    for folder in _task_folders():
+        for path in sorted(folder.glob("task.toml")):
+            info = _read_info(path)
+            found[info.name] = (info, folder)
+    return found
+
+
+def _task_folders() -> Iterator[Path]:
+    home = _package_folder("tspbench.tasks")
+    if home:
+        yield from sorted(path for path in home.iterdir() if path.is_dir())
+    for entry in importlib.metadata.entry_points(group=GROUP):
+        plugged = _package_folder(entry.value)
+        if plugged:
+            yield plugged
+
+
+def _package_folder(module: str) -> Path | None:
+    spec = importlib.util.find_spec(module)
+    locations = spec.submodule_search_locations if spec else None
+    return Path(next(iter(locations))) if locations else None
+
+
+def _read_info(path: Path) -> TaskInfo:
+    try:
+        return decode(TaskInfo, tomllib.loads(path.read_text(encoding="utf-8")))
+    except (tomllib.TOMLDecodeError, DecodeError) as error:
+        raise ManifestError(f"{path}: {error}") from error
+
+
+def _reader(info: TaskInfo, folder: Path) -> Reader:
+    if info.reader is None:
+        return FileReader((folder / info.data).resolve())
+    module, _, function = info.reader.partition(":")
+    return cast(Reader, getattr(importlib.import_module(module), function)())

@@ -1,0 +1,191 @@
+"""The words of the field as frozen dataclasses.
+
+*Recipes* (:class:`Clip`, :class:`Source`, :class:`Mix`, :class:`QueryRecipe`,
+:class:`Trial`) say how audio is made and hold no samples. *Signals*
+(:class:`Query`, :class:`Truth`, :class:`Rendered`) hold float32 samples in
+[-1, 1], one channel, time on the last axis.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+Audio = npt.NDArray[np.float32]
+"""Samples in [-1, 1]: shape (T,) for one signal, (n, T) for several."""
+
+Condition = str | bool | int | float | None
+
+
+class TaskKind(StrEnum):
+    """What is asked of a system."""
+
+    LASS = "lass"
+    """Extract the sound that a caption or an example describes."""
+    TSE = "tse"
+    """Extract the speaker of an enrolment utterance."""
+    TSASR = "tsasr"
+    """Write down the words of the enrolled speaker."""
+
+
+class QueryKind(StrEnum):
+    """What a system may be told about its target."""
+
+    TEXT = "text"
+    NEGATIVE_TEXT = "negative_text"
+    AUDIO = "audio"
+    NEGATIVE_AUDIO = "negative_audio"
+    ENROLMENT = "enrolment"
+    SPEAKER_VECTOR = "speaker_vector"
+    ACTIVITY_MASK = "activity_mask"
+    TRUTH = "truth"
+    """The target itself. Whoever declares it is a bound, never a ranked system."""
+
+    @property
+    def negative(self) -> bool:
+        """True for the kinds that describe what is *not* wanted."""
+        return self in (QueryKind.NEGATIVE_TEXT, QueryKind.NEGATIVE_AUDIO)
+
+
+class Role(StrEnum):
+    TARGET = "target"
+    INTERFERER = "interferer"
+    NOISE = "noise"
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """A stretch of a recording.
+
+    ``path`` is relative to the data root of its task; ``duration_s`` None means
+    up to the end. ``sha256`` (of the file) is checked whenever it is given.
+    """
+
+    path: str
+    start_s: float = 0.0
+    duration_s: float | None = None
+    label: str | None = None
+    speaker: str | None = None
+    sha256: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Source(Clip):
+    """A clip with its place in a mixture: ``offset_s`` from its start, ``gain`` linear."""
+
+    role: Role = Role.INTERFERER
+    offset_s: float = 0.0
+    gain: float = 1.0
+    transcript: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Mix:
+    """How sources become a mixture.
+
+    snr_db
+        Ratio of the target to the sum of all other sources; None leaves the
+        gains as they are.
+    level
+        What the ratio is of: ``energy`` (sum of squares over the mixture's
+        span, silence included), ``rms`` (mean square over the span each
+        signal itself covers) or ``peak`` (largest magnitude).
+    length
+        ``target``, ``min`` or ``max`` of the sources, or seconds (cut or
+        padded with zeros at the end).
+    clip
+        ``rescale``: where the mixture's peak exceeds 1, mixture and sources
+        are all multiplied by 0.9 / peak. ``none``: left as it is.
+    rounding
+        ``pcm16``: every signal is rounded as a 16-bit file would (towards
+        minus infinity, limited to full scale); ``none``: kept in float.
+    """
+
+    snr_db: float | None = None
+    level: Literal["energy", "rms", "peak"] = "energy"
+    length: Literal["target", "min", "max"] | float = "target"
+    clip: Literal["rescale", "none"] = "rescale"
+    rounding: Literal["none", "pcm16"] = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class QueryRecipe:
+    """Everything a trial offers to say about its target."""
+
+    text: str | None = None
+    negative_text: str | None = None
+    audio: tuple[Clip, ...] = ()
+    negative_audio: tuple[Clip, ...] = ()
+    enrolment: tuple[Clip, ...] = ()
+    speaker_vector: Clip | None = None
+
+    @property
+    def kinds(self) -> frozenset[QueryKind]:
+        """The kinds that this trial can serve (the truth is always at hand)."""
+        offered = {kind for kind in QueryKind if getattr(self, kind.value, None)}
+        return frozenset(offered | {QueryKind.TRUTH})
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One mixture, one query, one truth. A trial without a target source is target-absent."""
+
+    trial_id: str
+    sources: tuple[Source, ...]
+    mix: Mix = field(default_factory=Mix)
+    query: QueryRecipe = field(default_factory=QueryRecipe)
+    transcript: str | None = None
+    conditions: Mapping[str, Condition] = field(default_factory=dict)
+    clusters: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def target_present(self) -> bool:
+        return any(source.role is Role.TARGET for source in self.sources)
+
+    def clips(self) -> tuple[Clip, ...]:
+        """Every recording that the trial reads, sources first."""
+        query = self.query
+        vector = (query.speaker_vector,) if query.speaker_vector else ()
+        return (*self.sources, *query.audio, *query.negative_audio, *query.enrolment, *vector)
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """What a bound is told: target (T,) and every other source (n, T)."""
+
+    target: Audio
+    interferers: Audio
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What a system is told about the target of one mixture.
+
+    Only the kinds that the system declares are filled. All audio is float32 at
+    ``sample_rate``, the same rate as the mixture.
+    """
+
+    sample_rate: int
+    text: str | None = None
+    negative_text: str | None = None
+    audio: tuple[Audio, ...] = ()
+    negative_audio: tuple[Audio, ...] = ()
+    enrolment: tuple[Audio, ...] = ()
+    speaker_vector: Audio | None = None
+    activity_mask: Audio | None = None
+    truth: Truth | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A trial as samples: mixture (T,), target (T,) or None when absent, interferers (n, T)."""
+
+    sample_rate: int
+    mixture: Audio
+    target: Audio | None
+    interferers: Audio
