@@ -68,10 +68,12 @@ def probe(path: Path) -> tuple[float, int, int]:
 def read_vector(path: Path) -> Audio:
     """Read a speaker vector from a ``.npy`` file as float32 of shape (D,)."""
     try:
-        vector = np.load(path, allow_pickle=False)
-    except (OSError, ValueError) as error:
+        vector: Audio = np.asarray(np.load(path, allow_pickle=False), dtype=np.float32).reshape(-1)
+    except (OSError, EOFError, TypeError, ValueError) as error:
         raise AudioError(f"{path} cannot be read as a .npy vector: {error}.") from error
-    return np.asarray(vector, dtype=np.float32).reshape(-1)
+    if not np.isfinite(vector).all():
+        raise AudioError(f"{path} holds NaN or infinity.")
+    return vector
 
 
 def resample(samples: Audio, rate: int, wanted: int) -> Audio:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import hashlib
@@ -137,8 +138,9 @@ def _decode_enum(cls: type[Enum], value: Any, where: str) -> Any:
 
 def _decode_scalar(hint: Any, value: Any, where: str) -> Any:
     if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
-        if math.isfinite(value):
-            return float(value)
+        with contextlib.suppress(OverflowError):
+            if math.isfinite(value):
+                return float(value)
         raise _unfit(where, "a finite number", value)
     if hint is float or not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
         words = {float: "a number", int: "a whole number", str: "text", bool: "true or false"}

@@ -121,8 +121,11 @@ class Manifest(Sequence[Trial]):
 
     def _parse(self, number: int, line: bytes) -> Any:
         try:
-            return json.loads(line)
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+            value = json.loads(line)
+            if b"\\u" in line:
+                canonical(value).encode()  # half of a surrogate pair: JSON, but no text
+            return value
+        except ValueError as error:
             raise ManifestError(f"{self.path}, line {number}: this is not JSON ({error}).") from error
 
     def _header(self, number: int, value: Any) -> Header:
@@ -136,7 +139,10 @@ class Manifest(Sequence[Trial]):
                 f"{self.path}: manifest version {value['tspbench_manifest']!r} is not known here "
                 f"(this tspbench reads version {SCHEMA})."
             )
-        return self._decoded(Header, number, value)
+        header = self._decoded(Header, number, value)
+        if header.sample_rate < 1:
+            raise ManifestError(f"{self.path}, line {number}: sample_rate must be positive, got {header.sample_rate}.")
+        return header
 
     def _trial(self, number: int, value: Any) -> Trial:
         trial = self._decoded(Trial, number, value)
@@ -184,6 +190,8 @@ def _problem(trial: Trial) -> str | None:
         return 'mix.length "target" needs a target source; say "max", "min" or seconds.'
     if isinstance(trial.mix.length, float) and trial.mix.length <= 0:
         return f"mix.length must be positive, got {trial.mix.length}."
+    if any(source.offset_s < 0 for source in trial.sources):
+        return "offset_s must not be negative; to leave out a beginning, use start_s."
     if not trial.query.kinds - {QueryKind.TRUTH}:
         return "query is empty: say text, audio, enrolment or speaker_vector."
     for clip in trial.clips():

@@ -77,7 +77,7 @@ def _level(signal: Float, mix: Mix) -> float:
     """Amplitude of a signal under the rule of the mix."""
     if mix.level == "peak":
         return float(np.abs(signal).max())
-    energy = float(signal @ signal)
+    energy = float(np.einsum("i,i->", signal, signal))
     if mix.level == "energy":
         return float(energy**0.5)
     covered = np.flatnonzero(signal)
@@ -90,4 +90,5 @@ def _limited(signals: Float, mix: Mix) -> Float:
 
 
 def _pcm16(signal: Float) -> Float:
-    return np.clip(np.floor(signal * 32768), -32768, 32767) / 32768
+    # libsndfile's own arithmetic: rounded to 32 bits, of which the lower 16 are dropped.
+    return np.clip(np.floor(np.rint(signal * 2**31) / 2**16), -32768, 32767) / 32768

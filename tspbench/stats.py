@@ -57,6 +57,9 @@ def ratio_interval(
     top: Float = np.bincount(place, np.asarray(numerators, np.float64), count).astype(np.float64)
     bottom: Float = np.bincount(place, np.asarray(denominators, np.float64), count).astype(np.float64)
     ratios = _resampled(top, bottom, draws, np.random.default_rng(seed))
+    ratios = ratios[np.isfinite(ratios)]  # a draw of clusters without a word has no rate
+    if not len(ratios):
+        return None
     low, high = np.quantile(ratios, [0.025, 0.975])
     return Interval(float(low), float(high), f"cluster bootstrap, {draws} draws", count)
 
@@ -76,5 +79,6 @@ def _resampled(top: Float, bottom: Float, draws: int, rng: np.random.Generator) 
     for start in range(0, draws, step):
         stop = min(start + step, draws)
         drawn = rng.integers(0, count, (stop - start, count), dtype=np.int32)
-        ratios[start:stop] = top[drawn].sum(axis=1) / bottom[drawn].sum(axis=1)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratios[start:stop] = top[drawn].sum(axis=1) / bottom[drawn].sum(axis=1)
     return ratios

@@ -72,6 +72,8 @@ class RunFolder:
         self.record = _merged(existing, record)
         self._wanted = {metric["id"] for metric in record["metrics"]}
         self.states: dict[str, TrialState] = {}
+        if existing is None:
+            self.write_record()  # first of all files: without it the folder would be refused as foreign
         self._read_states()
         self._trials = _appendable(path / "trials.jsonl")
         self._scores = _appendable(path / "scores.jsonl")
@@ -105,13 +107,13 @@ class RunFolder:
 
     def add_trial(self, row: Mapping[str, Any]) -> None:
         """Append one attempt; on disk (as far as this process can tell) when it returns."""
-        self._trials.write(_line(row))
+        _append(self._trials, _line(row))
         self._note_trial(row)
 
     def add_scores(self, trial_id: str, scores: Mapping[str, Score], baselines: Mapping[str, Score]) -> None:
         """Append the scores of one trial in one write."""
         rows = [score_row(trial_id, metric, score, baselines) for metric, score in scores.items()]
-        self._scores.write(b"".join(_line(row) for row in rows))
+        _append(self._scores, b"".join(_line(row) for row in rows))
         state = self.states[trial_id]
         state.scored.update(scores)
         if self._wanted <= state.scored:
@@ -219,13 +221,34 @@ def _line(row: Mapping[str, Any]) -> bytes:
 
 def _appendable(path: Path) -> IO[bytes]:
     """Open for appending, unbuffered, after cutting off a torn last line."""
-    file = path.open("ab+", buffering=0)
-    file.seek(0)
-    whole = 0
-    for line in file:
-        whole += len(line) if line.endswith(b"\n") else 0
-    file.truncate(whole)
-    return file
+    size = path.stat().st_size if path.exists() else 0
+    whole = _end_of_last_line(path, size)
+    if whole < size:
+        os.truncate(path, whole)
+    return path.open("ab", buffering=0)
+
+
+def _end_of_last_line(path: Path, size: int) -> int:
+    block = 1 << 16
+    for start in range((size - 1) // block * block, -1, -block):
+        with path.open("rb") as file:
+            file.seek(start)
+            newline = file.read(block).rfind(b"\n")
+        if newline >= 0:
+            return start + newline + 1
+    return 0
+
+
+def _append(file: IO[bytes], data: bytes) -> None:
+    """Write all of ``data`` or, when the disk is full, none of it."""
+    start = file.seek(0, os.SEEK_END)
+    rest = memoryview(data)
+    try:
+        while rest:
+            rest = rest[file.write(rest) :]
+    except OSError:
+        file.truncate(start)
+        raise
 
 
 def _locked(path: Path) -> IO[bytes]:
@@ -256,8 +279,10 @@ def refuse_other(path: Path, record: Mapping[str, Any]) -> dict[str, Any] | None
     UsageError
         It holds something that is no run.
     """
+    if path.exists() and not path.is_dir():
+        raise UsageError(f"{path} is a file, not a folder. Choose another --out.")
     if not (path / "run.json").exists():
-        if path.exists() and any(name.name != ".lock" for name in path.iterdir()):
+        if path.exists() and any(name.name not in (".lock", "run.draft") for name in path.iterdir()):
             raise UsageError(f"{path} is not empty and holds no run. Choose another --out.")
         return None
     existing = read_record(path)

@@ -19,6 +19,7 @@ import importlib
 import importlib.metadata
 import importlib.util
 import inspect
+import math
 import sys
 import tomllib
 import types
@@ -260,9 +261,12 @@ def _convert(key: str, hint: Any, text: str) -> Any:
             return values[text.lower()]
         raise UsageError(f"--option {key}={text}: expected true or false.")
     try:
-        return hint(text) if hint in (int, float, Path) else text
+        value = hint(text) if hint in (int, float, Path) else text
+        if hint is float and not math.isfinite(value):
+            raise ValueError
+        return value
     except ValueError:
-        words = {int: "a whole number", float: "a number"}
+        words = {int: "a whole number", float: "a finite number"}
         raise UsageError(f"--option {key}={text}: expected {words[hint]}.") from None
 
 

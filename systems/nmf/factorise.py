@@ -2,7 +2,7 @@
 
 A spectrogram V (frames, bins) is explained as H @ W, activations (frames, k)
 times a dictionary (k, bins) whose rows sum to 1. The multiplicative updates are
-those of Lee and Seung (2001); they never raise the divergence.
+those of Lee and Seung (2001); they never raise the divergence of V from H @ W.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ def learn(spectrogram: Matrix, rank: int, iterations: int) -> Matrix:
     for _ in range(iterations):
         activations *= ratio(spectrogram, activations, dictionary) @ dictionary.T
         dictionary *= activations.T @ ratio(spectrogram, activations, dictionary)
+        # What the rows lose when they are normalised, the activations gain: the model stays the same.
+        activations *= dictionary.sum(axis=1) / (activations.sum(axis=0) + TINY)
         dictionary = normalised(dictionary)
     return dictionary
 
@@ -51,10 +53,10 @@ def explain(
     shrink = np.ones(size, dtype=np.float32)
     shrink[split:] += np.float32(sparsity)
     for _ in range(iterations):
-        activations *= ratio(spectrogram, activations, dictionary) @ dictionary.T / shrink
         if len(free):
             quotient = ratio(spectrogram, activations, dictionary)
             dictionary[split:] = normalised(dictionary[split:] * (activations[:, split:].T @ quotient))
+        activations *= ratio(spectrogram, activations, dictionary) @ dictionary.T / shrink
     return activations, dictionary[split:]
 
 

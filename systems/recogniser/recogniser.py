@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from tspbench import audio
+from tspbench import audio, instruments
 from tspbench.system import System
 from tspbench.types import Audio, Query, QueryKind
-
-if TYPE_CHECKING:
-    from tspbench.instruments import Recogniser as Instrument
 
 
 class Recogniser(System):
@@ -22,19 +18,19 @@ class Recogniser(System):
     Parameters
     ----------
     instrument
-        Name of the recogniser, one of the harness's own instruments.
+        The recogniser, one of the harness's own instruments: ``pocketsphinx``
+        or ``whisper=MODEL``.
     """
 
     sample_rate = 16000
 
     def __init__(self, instrument: str = "pocketsphinx") -> None:
+        instruments.kind(instrument, "recogniser")
         self.instrument = instrument
-        self._model: Instrument | None = None
+        self._model: instruments.Recogniser | None = None
 
     def load(self, device: str) -> None:
-        from tspbench.instruments import recogniser
-
-        self._model = recogniser(self.instrument)
+        self._model = instruments.recogniser(self.instrument)
 
     def transcribe(self, mixtures: Audio, lengths: npt.NDArray[np.int64], queries: Sequence[Query]) -> list[str]:
         return [self._write_down(mixture[:length]) for mixture, length in zip(mixtures, lengths, strict=True)]

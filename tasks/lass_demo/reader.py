@@ -21,7 +21,7 @@ class SoundReader:
         self.check(clip)
         start = round(clip.start_s * SAMPLE_RATE)
         stop = None if clip.duration_s is None else start + round(clip.duration_s * SAMPLE_RATE)
-        return _sound(*_parsed(clip.path))[start:stop], SAMPLE_RATE
+        return _sound(*_parsed(clip.path))[start:stop].copy(), SAMPLE_RATE
 
     def check(self, clip: Clip) -> None:
         """AudioError when the path names no sound, or the stretch starts after its end."""
@@ -47,6 +47,4 @@ def _parsed(path: str) -> tuple[str, int]:
 
 @lru_cache(maxsize=KEPT)
 def _sound(name: str, seed: int) -> Audio:
-    samples = synthesise(name, seed)
-    samples.flags.writeable = False
-    return samples
+    return synthesise(name, seed)

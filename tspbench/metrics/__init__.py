@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import cache
 from types import ModuleType
@@ -42,13 +42,18 @@ def resolve(metric_id: str) -> Metric:
     if metric_id in known:
         return known[metric_id]
     match = _ID.fullmatch(metric_id)
-    base = known.get(match["base"]) if match else None
+    base = _family(match["base"], known) if match else None
     if match is None or base is None or match["parameters"] is None:
         raise UnknownName("metric", metric_id, known, "List them with: tspbench list metrics.")
     if base.parametrise is None:
         raise UsageError(f"The metric {base.id!r} takes no parameters in brackets, got [{match['parameters']}].")
     metric = base.parametrise(_parameters(match["parameters"]))
     return improvement(metric) if match["gain"] else metric
+
+
+def _family(name: str, known: Mapping[str, Metric]) -> Metric | None:
+    """A metric of a name, with brackets where it has none without: ``dwer[pocketsphinx]`` for ``dwer``."""
+    return known.get(name) or next((m for m in known.values() if m.id.startswith(f"{name}[") and m.parametrise), None)
 
 
 def improvement(metric: Metric) -> Metric:

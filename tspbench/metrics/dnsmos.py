@@ -38,7 +38,6 @@ _POLYNOMIALS = {
     "ovrl": (-0.06766283, 1.11546468, 0.04602535),
 }
 _MELS, _FFT, _MEL_HOP = 120, 321, 160
-_BATCH = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,10 +157,9 @@ def _network(name: str, sha256: str) -> bytes:
     return data
 
 
-def _run(session: Any, batch: Audio) -> Audio:
-    """One network on (n, …), a few windows at a time to bound the memory that a long clip takes."""
-    parts = [session.run(None, {"input_1": batch[i : i + _BATCH]})[0] for i in range(0, len(batch), _BATCH)]
-    outputs: Audio = np.concatenate(parts)
+def _run(session: Any, inputs: Audio) -> Audio:
+    """One network on (n, …). One at a time: a batch of eight is no faster and takes 1 GB more."""
+    outputs: Audio = np.concatenate([session.run(None, {"input_1": one[np.newaxis]})[0] for one in inputs])
     return outputs
 
 

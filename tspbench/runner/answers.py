@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from tspbench.errors import TspbenchError
 from tspbench.types import Audio, Query, QueryKind, Rendered
 
 
@@ -96,3 +97,14 @@ class Answer:
     text: str | None = None
     failure: Failure | None = None
     compute_s: float | None = None
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """An exception that crossed a process border. ``error`` is set for those the user can act on."""
+
+    kind: str
+    message: str
+    trace: str
+    error: TspbenchError | None = None
+    errno: int | None = None

@@ -13,25 +13,11 @@ import os
 import signal
 import sys
 import traceback
-from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
 
 from tspbench.errors import TspbenchError
-
-ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
-"""Processes do the parallel work: threads of several processes would fight for the cores."""
-
-
-@dataclass(frozen=True)
-class Trouble:
-    """An exception that crossed a process border. ``error`` is set for those the user can act on."""
-
-    kind: str
-    message: str
-    trace: str
-    error: TspbenchError | None = None
-    errno: int | None = None
+from tspbench.runner.answers import Trouble
 
 
 def serve(connection: Connection) -> None:

@@ -17,9 +17,8 @@ from typing import Any
 
 from tspbench.errors import CannotMeasure
 from tspbench.metrics import Metric, Score, Status, resolve
-from tspbench.runner.answers import Answer, Ask, Failure
+from tspbench.runner.answers import Answer, Ask, Failure, Trouble
 from tspbench.runner.baselines import Baselines
-from tspbench.runner.child import Trouble
 from tspbench.runner.keep import Keeper
 from tspbench.runner.plan import Batch, failure_scores, todo
 from tspbench.runner.process import Child, ChildDied

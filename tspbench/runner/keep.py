@@ -39,7 +39,7 @@ class Keeper:
 
     def scored(self, folder: RunFolder, trial_id: str, scores: Mapping[str, Score]) -> None:
         """Drop the best of the kept when there are too many."""
-        if self.policy != "worst" or self.metric.id not in scores:
+        if self.policy != "worst" or self.metric.id not in scores or not folder.kept(trial_id).exists():
             return
         heapq.heappush(self._kept, (self._badness(scores[self.metric.id].value), trial_id))
         if len(self._kept) > WORST:

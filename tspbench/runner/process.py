@@ -13,9 +13,11 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
 
-from tspbench.runner.child import ONE_THREAD, Trouble
+from tspbench.runner.answers import Trouble
 
 LOG_TAIL = 2000
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+"""Processes do the parallel work: threads of several processes would fight for the cores."""
 
 
 class ChildDied(Exception):

@@ -17,9 +17,8 @@ from typing import Any
 from tspbench import environment, summary
 from tspbench.errors import CannotMeasure, UsageError, nearest
 from tspbench.runner import request as ask
-from tspbench.runner.answers import SystemInfo
+from tspbench.runner.answers import SystemInfo, Trouble
 from tspbench.runner.baselines import UPPER, Baselines
-from tspbench.runner.child import Trouble
 from tspbench.runner.engine import DiskFull, Engine, Orders, Progress
 from tspbench.runner.estimates import EstimatesService
 from tspbench.runner.inference import SystemService

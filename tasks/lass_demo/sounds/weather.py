@@ -18,7 +18,7 @@ def rain(canvas: Canvas, kind: str) -> Float:
     for hz, gain in DROPS:
         count = canvas.rng.poisson(canvas.near(per_second / 5, 0.3) * canvas.seconds)
         times = canvas.rng.uniform(0, canvas.seconds, count)
-        pulses = canvas.impulses(times, canvas.rng.lognormal(0.0, 0.7, count))
+        pulses = canvas.impulses(times, canvas.rng.lognormal(0.0, 0.5, count))
         drops += gain * ring(pulses, canvas.near(hz, 0.08), 0.0025, canvas.rate)
     drops *= near / rms(drops)
     return (hiss + drops) * canvas.curve(0.8, 1.2, 1.5)

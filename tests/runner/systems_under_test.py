@@ -1,0 +1,116 @@
+"""Systems for the runner's tests. ``Query.text`` is the number of the trial."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+
+class Slow:
+    """An honest system whose answer depends on the seed, slow enough to be interrupted."""
+
+    queries = frozenset({"text"})
+
+    def __init__(self, seconds: float = 0.01) -> None:
+        self.seconds = seconds
+
+    def extract(self, mixtures, lengths, queries):
+        time.sleep(self.seconds * len(mixtures))
+        return mixtures + 0.01 * np.random.standard_normal(mixtures.shape).astype(np.float32)
+
+
+class Villain:
+    """Misbehaves by the number of the trial."""
+
+    queries = frozenset({"text"})
+
+    def extract(self, mixtures, lengths, queries):
+        numbers = [int(query.text) for query in queries]
+        if any(n % 7 == 3 for n in numbers):
+            raise ValueError("seventh")
+        if any(n % 11 == 5 for n in numbers):
+            return mixtures[:, :-1]
+        if any(n % 13 == 6 for n in numbers):
+            time.sleep(3600)
+        if any(n % 17 == 8 for n in numbers):
+            os._exit(9)
+        if any(n % 19 == 9 for n in numbers):
+            ctypes.string_at(0)
+        return np.stack([m * np.nan if n % 5 == 4 else m for n, m in zip(numbers, mixtures, strict=True)])
+
+
+class Mute:
+    """Returns silence."""
+
+    def extract(self, mixtures, lengths, queries):
+        return np.zeros_like(mixtures)
+
+
+class Doomed:
+    """Dies on every trial."""
+
+    def extract(self, mixtures, lengths, queries):
+        os._exit(1)
+
+
+class CannotLoad:
+    def load(self, device):
+        raise RuntimeError("the weights are somewhere else")
+
+    def extract(self, mixtures, lengths, queries):
+        return mixtures
+
+
+class DiesOnce:
+    """Dies the first time that it meets trial 2, as after a passing shortage of memory."""
+
+    queries = frozenset({"text"})
+
+    def __init__(self, marker: Path = Path("marker")) -> None:
+        self.marker = marker
+
+    def extract(self, mixtures, lengths, queries):
+        if any(query.text == "2" for query in queries) and not self.marker.exists():
+            self.marker.touch()
+            os._exit(1)
+        return mixtures
+
+
+class Scribe:
+    """Writes down words, and prints, which must not disturb the protocol."""
+
+    queries = frozenset({"enrolment"})
+
+    def transcribe(self, mixtures, lengths, queries):
+        print("scribbling")
+        print("scribbling", file=sys.stderr)
+        return ["some words"] * len(mixtures)
+
+
+class NeedsAudio:
+    queries = frozenset({"audio"})
+
+    def extract(self, mixtures, lengths, queries):
+        return mixtures
+
+
+class Options:
+    def __init__(self, gain: float = 1.0, taps: int = 3, fast: bool = False) -> None:
+        self.gain = gain
+
+    def extract(self, mixtures, lengths, queries):
+        return mixtures * self.gain
+
+
+class BatchAware:
+    """Its answer depends on the company of a trial, as some networks' do."""
+
+    queries = frozenset({"text"})
+
+    def extract(self, mixtures, lengths, queries):
+        return mixtures / (1 + len(mixtures))

@@ -1,0 +1,77 @@
+"""Systems that misbehave cost their trials, not the run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tspbench.runner.request import Request
+from tspbench.runner.run import Outcome, run_systems
+from tspbench.store import read_lines
+
+HERE = Path(__file__).parent / "systems_under_test.py"
+TRIALS = 24
+
+
+def expected(number: int) -> str | None:
+    """The type of error that ``Villain`` earns on a trial, in the order in which it misbehaves."""
+    for divisor, rest, kind in (
+        (7, 3, "ValueError"),
+        (11, 5, "WrongOutput"),
+        (13, 6, "timed_out"),
+        (17, 8, "worker_died"),
+        (19, 9, "worker_died"),
+        (5, 4, "not_finite"),
+    ):
+        if number % divisor == rest:
+            return kind
+    return None
+
+
+def run(system: str, task: Path, out: Path, **settings: object) -> Outcome:
+    request = Request(task=str(task), out=out, workers=2, time_limit_s=1.5, **settings)
+    return run_systems([f"{HERE}:{system}"], request)[0]
+
+
+@pytest.mark.parametrize("batch_size", [1, 4])
+def test_every_misdeed_is_recorded_where_it_happened(
+    batch_size: int, tiny: Callable[..., Path], tmp_path: Path
+) -> None:
+    outcome = run("Villain", tiny(TRIALS), tmp_path / "out", batch_size=batch_size)
+    rows = {row["trial_id"]: row for row in read_lines(outcome.path / "trials.jsonl")}
+    assert sorted(rows) == sorted(f"t{i}" for i in range(TRIALS))
+    found = {name: row["error"]["type"] if row["error"] else None for name, row in rows.items()}
+    assert found == {f"t{i}": expected(i) for i in range(TRIALS)}
+    assert outcome.status == "sealed"
+    bad = sum(expected(i) is not None for i in range(TRIALS))
+    assert outcome.failed == bad
+    scores = list(read_lines(outcome.path / "scores.jsonl"))
+    assert len(scores) == TRIALS * 3
+    assert all(row["reason"] for row in scores if row["value"] is None)
+    assert outcome.summary["metrics"]["si_sdr"]["scored"] == TRIALS - bad
+    assert outcome.summary["metrics"]["si_sdr"]["attempted"] == TRIALS
+
+
+def test_a_crash_says_how_the_process_ended(tiny: Callable[..., Path], tmp_path: Path) -> None:
+    outcome = run("Villain", tiny(10), tmp_path / "out")
+    rows = {row["trial_id"]: row for row in read_lines(outcome.path / "trials.jsonl")}
+    assert rows["t8"]["error"]["message"] == "the worker process exited with code 9"
+    assert rows["t9"]["error"]["message"] == "the worker process was killed by SIGSEGV"
+    assert "Segmentation fault" in rows["t9"]["error"]["trace"]
+    assert "seventh" in rows["t3"]["error"]["message"]
+
+
+def test_a_worker_that_dies_once_costs_no_trial(tiny: Callable[..., Path], tmp_path: Path) -> None:
+    request = Request(task=str(tiny(5)), out=tmp_path / "out")
+    outcome = run_systems([f"{HERE}:DiesOnce"], request, [f"marker={tmp_path / 'marker'}"])[0]
+    assert outcome.failed == 0
+    assert (tmp_path / "marker").exists()
+
+
+def test_a_system_that_always_dies_is_given_up(tiny: Callable[..., Path], tmp_path: Path) -> None:
+    outcome = run("Doomed", tiny(30), tmp_path / "out")
+    assert outcome.status == "failed"
+    assert "10 times in a row" in outcome.message
+    assert len(list(read_lines(outcome.path / "trials.jsonl"))) < 30

@@ -1,0 +1,193 @@
+"""Runs from start to seal."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from tspbench.errors import OtherIdentity, UnknownName, UsageError
+from tspbench.runner.request import Request
+from tspbench.runner.run import Outcome, run_systems
+from tspbench.store import read_lines
+
+HERE = Path(__file__).parent / "systems_under_test.py"
+
+
+def run(system: str, task: Path, out: Path, options: tuple[str, ...] = (), **settings: object) -> Outcome:
+    name = system if system.islower() else f"{HERE}:{system}"
+    return run_systems([name], Request(task=str(task), out=out, workers=2, **settings), options)[0]
+
+
+def rows(outcome: Outcome, name: str) -> list[dict]:
+    return list(read_lines(outcome.path / f"{name}.jsonl"))
+
+
+def test_every_trial_gets_one_line_and_one_line_per_metric(tiny: Callable[..., Path], tmp_path: Path) -> None:
+    outcome = run("mixture", tiny(9), tmp_path / "out")
+    assert outcome.status == "sealed"
+    assert sorted(row["trial_id"] for row in rows(outcome, "trials")) == sorted(f"t{i}" for i in range(9))
+    pairs = [(row["trial_id"], row["metric"]) for row in rows(outcome, "scores")]
+    assert len(pairs) == len(set(pairs)) == 9 * 3
+    assert not (outcome.path / "spool").exists()
+    assert not (outcome.path / "audio").exists()
+
+
+def test_the_mixture_scores_its_own_snr(tiny: Callable[..., Path], tmp_path: Path) -> None:
+    outcome = run("mixture", tiny(5), tmp_path / "out")
+    for row in rows(outcome, "scores"):
+        number = int(row["trial_id"][1:])
+        if row["metric"] == "snr":
+            assert row["value"] == pytest.approx(number % 5, abs=1e-3)
+        if row["metric"] == "si_sdr_i":
+            assert row["value"] == 0.0
+
+
+def test_a_sealed_run_is_left_alone(tiny: Callable[..., Path], tmp_path: Path) -> None:
+    task = tiny(4)
+    first = run("mixture", task, tmp_path / "out")
+    before = {path.name: path.stat().st_mtime_ns for path in first.path.iterdir() if path.suffix}
+    second = run("mixture", task, tmp_path / "out")
+    assert second.already_done
+    assert second.summary == first.summary
+    assert {path.name: path.stat().st_mtime_ns for path in second.path.iterdir() if path.suffix} == before
+
+
+def test_metrics_can_be_added_to_a_sealed_run(tiny: Callable[..., Path], tmp_path: Path) -> None:
+    task = tiny(4)
+    run("Slow", task, tmp_path / "out", metrics=("snr",))
+    outcome = run("Slow", task, tmp_path / "out", metrics=("snr", "si_sdr"))
+    pairs = [(row["trial_id"], row["metric"]) for row in rows(outcome, "scores")]
+    assert len(pairs) == len(set(pairs)) == 8
+    assert len(rows(outcome, "trials")) == 4
+    assert set(outcome.summary["metrics"]) == {"snr", "si_sdr"}
+
+
+def test_another_identity_is_refused_and_says_what_differs(tiny: Callable[..., Path], tmp_path: Path) -> None:
+    task = tiny(4)
+    run("Options", task, tmp_path / "out")
+    with pytest.raises(OtherIdentity, match=r"system.options.gain: 1.0 there, 2.0 now"):
+        run("Options", task, tmp_path / "out", options=("gain=2",))
+    with pytest.raises(OtherIdentity, match=r"protocol.seed: 0 there, 1 now"):
+        run("Options", task, tmp_path / "out", seed=1)
+
+
+def test_fresh_moves_the_old_run_aside(tiny: Callable[..., Path], tmp_path: Path) -> None:
+    task = tiny(3)
+    run("Options", task, tmp_path / "out")
+    run("Options", task, tmp_path / "out", options=("gain=2",), fresh=True)
+    aside = [path for path in tmp_path.iterdir() if path.name.startswith("out.replaced")]
+    assert len(aside) == 1
+    assert (aside[0] / "scores.jsonl").stat().st_size > 0
+
+
+def test_several_systems_get_folders_of_their_own(tiny: Callable[..., Path], tmp_path: Path) -> None:
+    outcomes = run_systems(["clean", "mixture"], Request(task=str(tiny(3)), out=tmp_path / "out"))
+    assert [outcome.path.name for outcome in outcomes] == ["clean", "mixture"]
+
+
+def test_clean_is_at_the_top_and_its_position_is_one(tiny: Callable[..., Path], tmp_path: Path) -> None:
+    clean, _ = run_systems(["clean", "mixture"], Request(task=str(tiny(3)), out=tmp_path / "out"))
+    assert clean.summary["metrics"]["si_sdr"]["mean"] == 100.0
+    assert clean.summary["metrics"]["si_sdr"]["bounds"]["position"] == {
+        "value": 1.0,
+        "lower": "mixture",
+        "upper": "clean",
+    }
+
+
+def test_silence_is_undefined_and_penalised(tiny: Callable[..., Path], tmp_path: Path) -> None:
+    summary = run("Mute", tiny(4), tmp_path / "out").summary["metrics"]["si_sdr"]
+    assert summary["mean"] is None
+    assert summary["penalised_mean"] == -50.0
+    assert (summary["attempted"], summary["scored"]) == (4, 0)
+
+
+def test_batches_of_several_reach_the_system_together(tiny: Callable[..., Path], tmp_path: Path) -> None:
+    task = tiny(5)
+    outcome = run("BatchAware", task, tmp_path / "out", batch_size=2, metrics=("snr",), save_audio="all")
+    peaks = {row["trial_id"]: row["output"]["peak"] for row in rows(outcome, "trials")}
+    alone = run("BatchAware", task, tmp_path / "alone", batch_size=1, metrics=("snr",))
+    single = {row["trial_id"]: row["output"]["peak"] for row in rows(alone, "trials")}
+    for name in ("t0", "t1", "t2", "t3"):
+        assert peaks[name] == pytest.approx(single[name] * 2 / 3, rel=1e-5)
+    assert peaks["t4"] == pytest.approx(single["t4"], rel=1e-5)
+
+
+def test_saved_audio_is_the_estimate(tiny: Callable[..., Path], tmp_path: Path) -> None:
+    outcome = run("Options", tiny(3), tmp_path / "out", options=("gain=0.25",), save_audio="all")
+    for row in rows(outcome, "trials"):
+        samples, rate = soundfile.read(outcome.path / "audio" / f"{row['trial_id']}.wav", dtype="float32")
+        assert rate == 8000
+        assert np.abs(samples).max() == np.float32(row["output"]["peak"])
+
+
+def test_worst_keeps_the_ten_worst(tiny: Callable[..., Path], tmp_path: Path) -> None:
+    outcome = run("mixture", tiny(15), tmp_path / "out", save_audio="worst")
+    values = {row["trial_id"]: row["value"] for row in rows(outcome, "scores") if row["metric"] == "si_sdr"}
+    kept = {path.stem for path in (outcome.path / "audio").iterdir()}
+    assert kept == set(sorted(values, key=values.__getitem__)[:10])
+
+
+def test_what_a_system_prints_does_not_disturb(tiny: Callable[..., Path], tmp_path: Path) -> None:
+    outcome = run("Scribe", tiny(3, kind="tsasr"), tmp_path / "out", metrics=("wer", "si_sdr"))
+    assert outcome.summary["metrics"]["wer"]["mean"] == 0.0
+    assert outcome.summary["metrics"]["si_sdr"]["not_applicable"] == 3
+
+
+def test_unknown_names_are_refused_before_anything_is_written(tiny: Callable[..., Path], tmp_path: Path) -> None:
+    task = str(tiny(3))
+    out = tmp_path / "out"
+    with pytest.raises(UnknownName, match="mixture"):
+        run_systems(["mixtrue"], Request(task=task, out=out))
+    with pytest.raises(UnknownName, match="lass-demo"):
+        run_systems(["mixture"], Request(task="las-demo", out=out))
+    with pytest.raises(UnknownName, match="si_sdr"):
+        run_systems(["mixture"], Request(task=task, out=out, metrics=("si_sdri",)))
+    with pytest.raises(UsageError, match=r"no option 'gian'\. Did you mean gain"):
+        run("Options", Path(task), out, options=("gian=2",))
+    with pytest.raises(UsageError, match=r"expected a (finite )?number"):
+        run("Options", Path(task), out, options=("gain=loud",))
+    assert not out.exists()
+
+
+def test_a_query_that_the_task_does_not_offer_is_refused_by_name(tiny: Callable[..., Path], tmp_path: Path) -> None:
+    message = r"needs to be told audio; trial 't0' of 'tiny' offers enrolment, text"
+    with pytest.raises(UsageError, match=message):
+        run("NeedsAudio", tiny(3), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_words_only_are_refused_for_waveform_tasks(tiny: Callable[..., Path], tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="returns words only"):
+        run("Scribe", tiny(3), tmp_path / "out")
+
+
+def test_a_missing_file_is_named_with_its_trial(tiny: Callable[..., Path], tmp_path: Path) -> None:
+    task = tiny(4)
+    (task.parent / "2.wav").unlink()
+    with pytest.raises(UsageError, match=r"Trial 't0': .*2\.wav does not exist"):
+        run("mixture", task, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_system_that_cannot_load_says_so(tiny: Callable[..., Path], tmp_path: Path) -> None:
+    outcome = run("CannotLoad", tiny(3), tmp_path / "out")
+    assert outcome.status == "failed"
+    assert "the weights are somewhere else" in outcome.message
+
+
+def test_the_record_names_everything_that_matters(tiny: Callable[..., Path], tmp_path: Path) -> None:
+    outcome = run("Options", tiny(3), tmp_path / "out", options=("gain=2",))
+    record = json.loads((outcome.path / "run.json").read_text())
+    assert record["identity"]["system"]["options"] == {"gain": 2.0, "taps": 3, "fast": False}
+    assert record["identity"]["task"]["trials"] == 3
+    assert len(record["identity"]["task"]["trial_list"]) == 64
+    assert {metric["id"] for metric in record["metrics"]} == {"si_sdr", "si_sdr_i", "snr"}
+    assert record["environment"]["packages"]["numpy"] == np.__version__
+    assert record["hardware"]["cores"] >= 1
+    assert record["wall_time_s"] > 0

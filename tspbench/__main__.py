@@ -1,0 +1,5 @@
+"""``python -m tspbench`` is ``tspbench``."""
+
+from tspbench.cli import main
+
+main()
