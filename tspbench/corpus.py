@@ -162,7 +162,7 @@ def _from_folder(path: Path, kind: TaskKind) -> Iterator[Recording]:
 
 def _below(root: Path, file: str, where: str) -> str:
     """A file's path relative to the root, in one spelling."""
-    path = Path(os.path.normpath(root / file))
+    path = Path(os.path.normpath(root / file.replace("\0", "?")))
     if not path.is_relative_to(root) or not path.resolve().is_relative_to(root):
         raise UsageError(f"{where}: {file} lies outside {root}. Put the CSV into a folder above all recordings.")
     return path.relative_to(root).as_posix()

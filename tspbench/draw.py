@@ -29,6 +29,8 @@ LEVEL: dict[TaskKind, Literal["energy", "rms"]] = {TaskKind.LASS: "energy", Task
 """For lass the ratio is of energies, as in the published caption tests. For tse and tsasr it is of mean squares over
 the span that each utterance covers: how loud two people talk. Under the energy rule a short utterance would shout over
 a long one."""
+ABSENT_TRANSCRIPT = {TaskKind.LASS: None, TaskKind.TSE: None, TaskKind.TSASR: ""}
+"""Of a speaker who is not there, nothing is to be written down."""
 EXAMPLES = 2
 """Most audio examples of one label in one trial."""
 
@@ -91,11 +93,8 @@ class _Casting:
         target = self.pick(self.targets[group], lambda file: ("target", file.path))
         other = self.other(group, [group])
         interferer = self.file("interferer", other, [target])
-        low, high = self.rules.snr
-        # Only random() is promised to give the same numbers under every Python.
-        snr_db = round(low + (high - low) * self.random.random(), 2)
         sources = (_source(target, self.kind, Role.TARGET), _source(interferer, self.kind))
-        return self.trial(f"{number:04d}-{slug(group)}+{slug(other)}", sources, [target, interferer], group, snr_db)
+        return self.trial(f"{number:04d}-{slug(group)}+{slug(other)}", sources, [target, interferer], group, self.snr())
 
     def absent(self, number: int) -> Trial:
         """Two sources, and a query for a third label or speaker."""
@@ -105,6 +104,11 @@ class _Casting:
         heard = [self.file("interferer", name, []) for name in (one, two)]
         sources = tuple(_source(recording, self.kind) for recording in heard)
         return self.trial(f"{number:04d}-absent-{slug(group)}", sources, heard, group, None)
+
+    def snr(self) -> float:
+        # Only random() is promised to give the same numbers under every Python.
+        low, high = self.rules.snr
+        return min(high, max(low, round(low + (high - low) * self.random.random(), 2)))
 
     def trial(
         self, trial_id: str, sources: tuple[Source, ...], heard: list[Recording], group: str, snr_db: float | None
@@ -130,8 +134,7 @@ class _Casting:
             sources=sources,
             mix=Mix(snr_db=snr_db, level=LEVEL[self.kind], length=length),
             query=query,
-            # Of a speaker who is not there, nothing is to be written down.
-            transcript=(heard[0].transcript if present else "") if self.kind is TaskKind.TSASR else None,
+            transcript=sources[0].transcript if present else ABSENT_TRANSCRIPT[self.kind],
             conditions=conditions,
             clusters=clusters,
         )
@@ -168,7 +171,8 @@ class _Casting:
     def pick(self, candidates: Sequence[T], *roles: Callable[[T], Hashable]) -> T:
         """The candidate used least in the first role, then in the next; chance decides between equals."""
         uses = [tuple(self.uses[role(candidate)] for role in roles) for candidate in candidates]
-        equals = [candidate for candidate, used in zip(candidates, uses, strict=True) if used == min(uses)]
+        least = min(uses)
+        equals = [candidate for candidate, used in zip(candidates, uses, strict=True) if used == least]
         chosen = equals[int(self.random.random() * len(equals))]
         self.uses.update(role(chosen) for role in roles)
         return chosen
@@ -218,6 +222,7 @@ def _span(length: Length, seconds: Sequence[float]) -> tuple[float, float]:
 
 
 def slug(text: str) -> str:
+    """Text as a part of a trial id or a name: letters, digits and underscores."""
     return re.sub(r"[^A-Za-z0-9]+", "_", text)[:40].strip("_")
 
 

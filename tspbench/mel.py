@@ -29,8 +29,8 @@ def slaney_filters(
     -------
     Shape (n_mels, n_fft // 2 + 1); ``librosa.filters.mel`` gives the same.
     """
-    corners = _hz_to_mel(np.array([fmin, rate / 2 if fmax is None else fmax]))
-    edges = _mel_to_hz(np.linspace(*corners, n_mels + 2))
+    lowest, highest = _hz_to_mel(np.array([fmin, rate / 2 if fmax is None else fmax]))
+    edges = _mel_to_hz(np.linspace(lowest, highest, n_mels + 2))
     bins = np.fft.rfftfreq(n_fft, 1 / rate)
     low, centre, high = edges[:-2, None], edges[1:-1, None], edges[2:, None]
     triangles = np.minimum((bins - low) / (centre - low), (high - bins) / (high - centre))

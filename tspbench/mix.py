@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import shlex
@@ -28,12 +29,12 @@ NEXT_SYSTEMS = {
 
 
 def mix(
-    corpus: Path,
+    corpus: Path | str,
     kind: TaskKind | str,
     trials: int,
     snr: tuple[float, float],
     seed: int,
-    out: Path,
+    out: Path | str,
     *,
     absent: int = 0,
     sample_rate: int | None = None,
@@ -66,7 +67,7 @@ def mix(
     UsageError
         The request or the corpus does not do; nothing was written.
     """
-    kind = TaskKind(kind)
+    kind, corpus, out = TaskKind(kind), Path(corpus), Path(out)
     rules = Rules(
         trials=trials, snr=snr, seed=seed, absent=absent, length=_length(length, kind),
         apart=frozenset(frozenset(pair) for pair in apart),
@@ -89,6 +90,29 @@ def mix(
     )
     _write_whole(path, header, drawn)
     return path
+
+
+def report(path: Path) -> str:
+    """What a manifest made here holds, and what to type next."""
+    manifest = Manifest(path)
+    trials = list(manifest)
+    files = {clip.path for trial in trials for clip in trial.clips()}
+    absent = sum(not trial.target_present for trial in trials)
+    ratios = [trial.mix.snr_db for trial in trials if trial.mix.snr_db is not None]
+    seconds = [cast(float, trial.conditions["mixture_s"]) for trial in trials]
+    rule = trials[0].mix
+    command = f"tspbench run --system {NEXT_SYSTEMS[manifest.header.kind]} --task {shlex.quote(str(path))}"
+    lines = {
+        "trials": f"{len(trials)}" + (f", {absent} of them target-absent" if absent else ""),
+        "recordings": f"{len(files)} used, below {manifest.data_root}",
+        "mixtures": f"{min(seconds):.2f} to {max(seconds):.2f} s (length: {rule.length}), "
+        f"{sum(seconds) / 60:.1f} min in all, {manifest.header.sample_rate} Hz",
+        "SNR": f"{min(ratios):g} to {max(ratios):g} dB (level: {rule.level})",
+        "digest": manifest.digest,
+        "written to": str(path),
+        "next": command,
+    }
+    return "\n".join(f"{name + ':':<12}{value}" for name, value in lines.items())
 
 
 def _length(length: Length | str | None, kind: TaskKind) -> Length:
@@ -146,27 +170,6 @@ def _write_whole(path: Path, header: Header, trials: Sequence[Trial]) -> None:
         write(draft, header, trials)
         os.replace(draft, path)
     except OSError as error:
+        with contextlib.suppress(OSError):
+            draft.unlink(missing_ok=True)
         raise UsageError(f"{path} cannot be written: {error.strerror}.") from error
-
-
-def report(path: Path) -> str:
-    """What a manifest made here holds, and what to type next."""
-    manifest = Manifest(path)
-    trials = list(manifest)
-    files = {clip.path for trial in trials for clip in trial.clips()}
-    absent = sum(not trial.target_present for trial in trials)
-    ratios = [trial.mix.snr_db for trial in trials if trial.mix.snr_db is not None]
-    seconds = [cast(float, trial.conditions["mixture_s"]) for trial in trials]
-    rule = trials[0].mix
-    command = f"tspbench run --system {NEXT_SYSTEMS[manifest.header.kind]} --task {shlex.quote(str(path))}"
-    lines = {
-        "trials": f"{len(trials)}" + (f", {absent} of them target-absent" if absent else ""),
-        "recordings": f"{len(files)} used, below {manifest.data_root}",
-        "mixtures": f"{min(seconds):.2f} to {max(seconds):.2f} s (length: {rule.length}), {sum(seconds) / 60:.1f} min in "
-        f"all, {manifest.header.sample_rate} Hz",
-        "SNR": f"{min(ratios):g} to {max(ratios):g} dB (level: {rule.level})",
-        "digest": manifest.digest,
-        "written to": str(path),
-        "next": command,
-    }
-    return "\n".join(f"{name + ':':<12}{value}" for name, value in lines.items())

@@ -10,7 +10,7 @@ import numpy.typing as npt
 Float = npt.NDArray[np.float64]
 
 DRAWS = 10_000
-CHUNK = 2_000_000
+CHUNK = 200_000
 """Resampled cluster indices held in memory at once."""
 
 

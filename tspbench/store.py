@@ -96,7 +96,7 @@ class RunFolder:
 
     def estimate(self, trial_id: str) -> Path:
         """Where the estimate of a trial waits to be scored."""
-        return self.path / "spool" / f"{trial_id}.npy"
+        return self.path / "spool" / f"{trial_id}.f32"
 
     def scratch(self, trial_id: str) -> Path:
         """Where the samples of a trial wait to be used."""

@@ -286,7 +286,10 @@ def _task_folders() -> Iterator[Path]:
 
 
 def _package_folder(module: str) -> Path | None:
-    spec = importlib.util.find_spec(module)
+    try:
+        spec = importlib.util.find_spec(module)
+    except ModuleNotFoundError:  # a plug-in that was removed by halves
+        return None
     locations = spec.submodule_search_locations if spec else None
     return Path(next(iter(locations))) if locations else None
 

@@ -27,7 +27,7 @@ def ideal_binary(target: Spectrum, interference: Spectrum) -> Mask:
 
 
 def ideal_ratio(target: Spectrum, interference: Spectrum, exponent: float = 0.5) -> Mask:
-    """(S^2 / (S^2 + N^2)) ** exponent, 0 where both are silent (Wang and Chen 2018, eq. 3)."""
+    """(S^2 / (S^2 + N^2)) ** exponent, 0 where both are silent (Wang and Chen 2018)."""
     power = _power(target)
     return _ratio(power, power + _power(interference)) ** np.float32(exponent)
 

@@ -64,9 +64,10 @@ def ratio(spectrogram: Matrix, activations: Matrix, dictionary: Matrix) -> Matri
     """V / (H @ W), which drives both updates."""
     model = activations @ dictionary
     model += TINY
-    return np.divide(spectrogram, model, out=model)
+    np.divide(spectrogram, model, out=model)
+    return model
 
 
 def normalised(dictionary: Matrix) -> Matrix:
     """Rows that sum to 1."""
-    return dictionary / (dictionary.sum(axis=1, keepdims=True) + TINY)
+    return np.asarray(dictionary / (dictionary.sum(axis=1, keepdims=True) + TINY), dtype=np.float32)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 import soundfile
 
 from tspbench.errors import OtherIdentity, UnknownName, UsageError
+from tspbench.runner.baselines import cache_folder
 from tspbench.runner.request import Request
 from tspbench.runner.run import Outcome, run_systems
 from tspbench.store import read_lines
@@ -98,6 +100,15 @@ def test_clean_is_at_the_top_and_its_position_is_one(tiny: Callable[..., Path], 
         "lower": "mixture",
         "upper": "clean",
     }
+
+
+def test_the_mixture_is_scored_once_per_machine(tiny: Callable[..., Path], tmp_path: Path) -> None:
+    task = tiny(3)
+    run("Options", task, tmp_path / "one")
+    with sqlite3.connect(cache_folder() / "baselines.sqlite") as cache:
+        cache.execute("UPDATE baseline SET score = ?", [json.dumps([1000.0, "ok", None, None])])
+    second = run("Slow", task, tmp_path / "two")
+    assert {row["baseline"] for row in rows(second, "scores") if row["metric"] == "si_sdr"} == {1000.0}
 
 
 def test_silence_is_undefined_and_penalised(tiny: Callable[..., Path], tmp_path: Path) -> None:

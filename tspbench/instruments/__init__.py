@@ -19,7 +19,18 @@ from typing import Any, cast
 from tspbench.errors import UnknownName, UsageError
 from tspbench.instruments.base import Recogniser, SpeakerEncoder
 
-__all__ = ["ENCODERS", "RECOGNISERS", "Kind", "Recogniser", "SpeakerEncoder", "encoder", "identity", "kind", "named_in", "recogniser"]
+__all__ = [
+    "ENCODERS",
+    "RECOGNISERS",
+    "Kind",
+    "Recogniser",
+    "SpeakerEncoder",
+    "encoder",
+    "identity",
+    "kind",
+    "named_in",
+    "recogniser",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +50,7 @@ class Kind:
 
 
 RECOGNISERS: Mapping[str, Kind] = {
-    "pocketsphinx": Kind(
-        "sphinx:Pocketsphinx", ("pocketsphinx",), "Huggins-Daines et al.: PocketSphinx, ICASSP 2006"
-    ),
+    "pocketsphinx": Kind("sphinx:Pocketsphinx", ("pocketsphinx",), "Huggins-Daines et al.: PocketSphinx, ICASSP 2006"),
     "whisper": Kind(
         "whisper:Whisper",
         ("transformers", "torch"),

@@ -112,15 +112,17 @@ def may_download() -> bool:
     return os.environ.get(ALLOW_DOWNLOAD) == "1"
 
 
-def missing_weights(what: str, model: str, published: str, without: str) -> MissingWeights:
+def missing_weights(what: str, model: str, published: str, without: str, *, hub: bool = True) -> MissingWeights:
     """The error for a checkpoint that is not on this machine.
 
-    ``published`` says where it lives, ``without`` what works at once.
+    ``published`` says where it lives, ``without`` what works at once, ``hub``
+    whether a hub id would do instead of a folder.
     """
+    places = "neither a folder nor in the local hub cache" if hub else "not a folder that holds it"
+    fetch = f", or set {ALLOW_DOWNLOAD}=1 to let a hub id be fetched" if hub else ""
     return MissingWeights(
-        f"{what} needs the checkpoint {model!r}, which is not on this machine: it is neither a folder nor in the "
-        f"local hub cache. Published: {published}. Put its files into a folder and name that folder, or set "
-        f"{ALLOW_DOWNLOAD}=1 to let it be fetched. Works at once: {without}."
+        f"{what} needs a checkpoint, and {model!r} is {places}. Published: {published}. "
+        f"Put its files into a folder and name that folder{fetch}. Works at once: {without}."
     )
 
 

@@ -39,7 +39,7 @@ class Ecapa:
         weights = Path(model).expanduser() / "embedding_model.ckpt"
         if not weights.is_file():
             published = "speechbrain/spkrec-ecapa-voxceleb on the Hugging Face hub, file embedding_model.ckpt"
-            raise missing_weights(what, model, published, "the speaker encoder 'resemblyzer'")
+            raise missing_weights(what, model, published, "the speaker encoder 'resemblyzer'", hub=False)
         self._features = features.Fbank(n_mels=80)
         self._normalise = processing.InputNormalization(norm_type="sentence", std_norm=False)
         self._network = network.ECAPA_TDNN(

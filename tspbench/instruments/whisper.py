@@ -37,7 +37,7 @@ class Whisper:
             ("WhisperFeatureExtractor", "WhisperTokenizer", "WhisperForConditionalGeneration"),
             model,
             what,
-            published="openai/whisper-{tiny,base,small,medium}[.en], openai/whisper-large-v{2,3} on the Hugging Face hub",
+            published="openai/whisper-base.en and its kin on the Hugging Face hub",
             without="the recogniser 'pocketsphinx'",
         )
         self._model = loaded.float().eval()

@@ -67,6 +67,7 @@ def improvement(metric: Metric) -> Metric:
         summary=f"Gain in {metric.id} over the unprocessed mixture",
         formula=f"{metric.id}(estimate) - {metric.id}(mixture)",
         bounds=(None, None),
+        penalty=metric.penalty if metric.gain_penalty is None else metric.gain_penalty,
         improves=False,
         parametrise=None,
         also_called={paper: f"{label}i" for paper, label in metric.also_called.items()},
@@ -80,11 +81,14 @@ def resolve_all(ids: Iterable[str]) -> tuple[Metric, ...]:
 
 
 def _parameters(text: str) -> dict[str, str]:
-    """``pocketsphinx,text=raw`` as ``{"instrument": "pocketsphinx", "text": "raw"}``."""
+    """``pocketsphinx,text=raw`` as ``{"instrument": "pocketsphinx", "text": "raw"}``; nothing may be said twice."""
     parameters: dict[str, str] = {}
     for part in filter(None, (piece.strip() for piece in text.split(","))):
         key, equals, value = part.partition("=")
-        parameters.update({key: value} if equals else {"instrument": part})
+        key, value = (key, value) if equals else ("instrument", part)
+        if key in parameters:
+            raise UsageError(f"[{text}] says {key} twice: {parameters[key]!r} and {value!r}.")
+        parameters[key] = value
     return parameters
 
 

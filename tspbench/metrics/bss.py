@@ -81,23 +81,31 @@ def sdr_to(prepared: Reference, estimate: Samples) -> float:
 def _explained(autocorrelation: Double, correlation: Double) -> float:
     """Energy of the projection of a unit-norm estimate: ``b' R^-1 b`` with R symmetric Toeplitz.
 
-    Levinson's recursion solves R h = b in O(taps^2). A target that repeats
-    itself (a tone, band-limited double precision) can make R singular to
-    working precision, where the recursion stops or drifts: then least squares
-    of least norm, as mir_eval does, with an energy that no longer hangs on h
-    to first order.
+    Computed as ``2 b'h - h'Rh``, which an error in the solution h of R h = b
+    touches to second order only.
+    """
+    from scipy.linalg import matmul_toeplitz
+
+    h = _solve(autocorrelation, correlation)
+    return float(2 * (correlation @ h) - h @ matmul_toeplitz(autocorrelation, h))
+
+
+def _solve(autocorrelation: Double, correlation: Double) -> Double:
+    """Solve R h = b by Levinson's recursion, in O(taps^2).
+
+    A target that repeats itself (a bare tone) can make R singular to working
+    precision, where the recursion stops or blows up: then least squares of least norm.
     """
     from scipy.linalg import LinAlgError, matmul_toeplitz, solve_toeplitz, toeplitz
 
     try:
-        h = solve_toeplitz(autocorrelation, correlation)
+        h: Double = solve_toeplitz(autocorrelation, correlation)
         if np.abs(matmul_toeplitz(autocorrelation, h, check_finite=False) - correlation).max() <= _SOLVED:
-            return float(correlation @ h)
+            return h
     except LinAlgError:
         pass
-    matrix = toeplitz(autocorrelation)
-    h = np.linalg.lstsq(matrix, correlation, rcond=None)[0]
-    return float(2 * (correlation @ h) - h @ matrix @ h)
+    least_norm: Double = np.linalg.lstsq(toeplitz(autocorrelation), correlation, rcond=None)[0]
+    return least_norm
 
 
 def _correlation(spectra: Spectra, samples: Double) -> Double:

@@ -78,6 +78,8 @@ class Metric:
         The least and greatest value it can take; None where unbounded.
     penalty
         What an undefined or failed score counts as in the penalised mean.
+    gain_penalty
+        The same for ``<id>_i``; None where ``penalty`` itself is a loss.
     aggregate
         ``mean`` of the trials' values, or ``pooled``: the sum of
         ``counts["errors"]`` over the sum of ``counts["total"]``.
@@ -119,4 +121,5 @@ class Metric:
     packages: tuple[str, ...] = ()
     extra: str | None = None
     parametrise: Callable[[Mapping[str, str]], Metric] | None = field(default=None, repr=False)
+    gain_penalty: float | None = None
     improvement_of: str | None = None

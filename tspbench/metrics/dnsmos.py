@@ -203,6 +203,7 @@ def _declare(part: str, level: Policy = "matched") -> Metric:
         higher_is_better=True,
         bounds=(None, None),
         penalty=1.0,
+        gain_penalty=-4.0,
         silence="undefined (the networks give digital silence 1.84 OVRL, more than some noisy speech)",
         implementation="onnxruntime on the networks in speechmos, one thread; front end by tspbench (numpy)",
         citation="Reddy, Gopal, Cutler: DNSMOS P.835, ICASSP 2022"

@@ -33,7 +33,7 @@ def evaluate(signals: Signals, metrics: Iterable[Metric], baselines: Mapping[str
     that the user must act on (a missing package, missing weights).
     """
     done = Scored(baselines=dict(baselines or {}))
-    mixture = signals.mixture_as_estimate()
+    mixture: Signals | None = None
     own: dict[str, Score] = {}
     for metric in metrics:
         base = resolve(metric.improvement_of) if metric.improvement_of else metric
@@ -43,6 +43,8 @@ def evaluate(signals: Signals, metrics: Iterable[Metric], baselines: Mapping[str
             done.scores[metric.id] = own[base.id]
             continue
         if base.id not in done.baselines:
+            # Made only now: it takes along what the estimate's scores have prepared.
+            mixture = mixture or signals.mixture_as_estimate()
             done.baselines[base.id] = score(mixture, base)
         done.scores[metric.id] = _gain(own[base.id], done.baselines[base.id])
     return done
@@ -96,4 +98,11 @@ def _gain(own: Score, baseline: Score) -> Score:
         return Score(None, own.status, own.reason)
     if baseline.value is None:
         return Score(None, Status.NOT_APPLICABLE, f"no value for the mixture ({baseline.reason})")
-    return Score(own.value - baseline.value)
+    return Score(own.value - baseline.value, counts=_gain_counts(own, baseline))
+
+
+def _gain_counts(own: Score, baseline: Score) -> dict[str, int] | None:
+    """Counts whose pooled rate is the difference of the pooled rates, where both have the same total."""
+    if not own.counts or not baseline.counts or own.counts["total"] != baseline.counts["total"]:
+        return None
+    return {"errors": own.counts["errors"] - baseline.counts["errors"], "total": own.counts["total"]}

@@ -172,6 +172,7 @@ _PESQ = {
     "needs": frozenset({Need.ESTIMATE, Need.TARGET}),
     "unit": "MOS-LQO",
     "penalty": 1.0,
+    "gain_penalty": -3.6,
     "implementation": "pesq",
     "packages": ("pesq",),
 }
@@ -180,6 +181,7 @@ _STOI = {
     "unit": "1",
     "bounds": (-1.0, 1.0),
     "penalty": 0.0,
+    "gain_penalty": -1.0,
     "implementation": "pystoi",
     "packages": ("pystoi",),
 }

@@ -64,9 +64,9 @@ def _parametrise(against: Against, parameters: Mapping[str, str]) -> Metric:
     level = parameters.get("level", "matched")
     others = set(parameters) - {"level", "instrument", *ENCODERS}
     if instrument is None or others or level not in ("matched", "raw"):
-        written = ",".join(f"{key}={value}" for key, value in parameters.items())
+        written = ",".join(value if key == "instrument" else f"{key}={value}" for key, value in parameters.items())
         raise UsageError(
-            f"{NAMES[against]} takes a speaker encoder ({', '.join(ENCODERS)}) and level=matched or raw, got [{written}]."
+            f"{NAMES[against]} takes a speaker encoder ({', '.join(ENCODERS)}), level=matched or raw, got [{written}]."
         )
     return _declare(against, instrument, "raw" if level == "raw" else "matched")
 

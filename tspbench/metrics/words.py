@@ -10,7 +10,7 @@ normalising, ``level=raw`` for no matching of levels.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal
@@ -146,14 +146,14 @@ def _parametrise(family: Family, parameters: Mapping[str, str]) -> Metric:
     instrument = named_in(parameters, "recogniser")
     text, level = parameters.get("text", "whisper"), parameters.get("level", "matched")
     others = set(parameters) - {"text", "level", "instrument", *RECOGNISERS}
+    written = ",".join(value if key == "instrument" else f"{key}={value}" for key, value in parameters.items())
     if others or text not in ("whisper", "raw") or level not in ("matched", "raw"):
-        written = ",".join(f"{key}={value}" for key, value in parameters.items())
         raise UsageError(
             f"{family.name} takes a recogniser ({', '.join(RECOGNISERS)}), text=whisper or raw, "
             f"level=matched or raw, got [{written}]."
         )
     if instrument is None and (family.against_target or "level" in parameters):
-        raise UsageError(f"{family.name}[{','.join(parameters)}] needs a recogniser, such as {family.name}[{DEFAULT}].")
+        raise UsageError(f"{family.name}[{written}] needs a recogniser, such as {family.name}[{DEFAULT}].")
     setting = Setting(instrument, "raw" if text == "raw" else "whisper", "raw" if level == "raw" else "matched")
     return _declare(family, setting)
 
@@ -239,10 +239,10 @@ _MORRIS = "Morris, Maier, Green: From WER and RIL to MER and WIL, Interspeech 20
 _CITATIONS = {
     "wer": _MORRIS,
     "cer": _MORRIS,
-    "wer_mean": "Ma et al.: Extending Whisper with prompt tuning to target-speaker ASR, ICASSP 2024 (scoring code)",
+    "wer_mean": "Ma et al.: Extending Whisper with prompt tuning to target-speaker ASR, ICASSP 2024 (its code)",
     "cer_mean": _MORRIS,
-    "dwer": "Wang et al.: SELM, ICASSP 2024, for the name",
-    "dwer_mean": "Tang et al.: LauraTSE, 2025 (scoring code)",
+    "dwer": "none: the word error rate between two transcripts of one recogniser",
+    "dwer_mean": "LauraTSE, arXiv 2504.07402 (its scoring code)",
     "talker_leak": "none: a part of the word error rate",
 }
 _ALSO_CALLED: dict[str, dict[str, str]] = {

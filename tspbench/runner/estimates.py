@@ -107,7 +107,7 @@ class EstimatesService:
         if off:
             notes.append(f"{'cut' if off > 0 else 'padded'} by {abs(off)} samples")
         estimate = audio.fit(estimate, wanted)
-        np.save(ask.estimate, estimate)
+        audio.spool(ask.estimate, estimate)
         return Answer(ask.trial_id, output=measure(estimate, self.sample_rate, tuple(notes)), text=text)
 
 

@@ -97,7 +97,7 @@ def _answer(ask: Ask, rate: int, text: str | None, estimate: Audio | None, secon
         return Answer(ask.trial_id, text=text, compute_s=seconds)
     if not np.isfinite(estimate).all():
         return Answer(ask.trial_id, "failed", failure=Failure("not_finite", "the output holds NaN or infinity"))
-    np.save(ask.estimate, estimate)
+    audio.spool(ask.estimate, estimate)
     return Answer(ask.trial_id, output=measure(estimate, rate), text=text, compute_s=seconds)
 
 

@@ -7,8 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-
 from tspbench import audio
 from tspbench.metrics import Score, resolve_all
 from tspbench.metrics.evaluate import Scored, evaluate
@@ -86,7 +84,7 @@ class Workbench:
         start = time.perf_counter()
         scored = evaluate(self._signals(job, prepared), resolve_all(job.metrics), job.baselines)
         if job.keep is not None and job.estimate is not None:
-            audio.write(job.keep, np.load(job.estimate), prepared.query.sample_rate)
+            audio.write(job.keep, audio.unspool(job.estimate), prepared.query.sample_rate)
         job.scratch.unlink()
         return ScoreReport(scored, time.perf_counter() - start)
 
@@ -94,7 +92,7 @@ class Workbench:
         rendered, trial = prepared.rendered, job.trial
         estimate = None
         if job.estimate is not None:
-            raw = np.load(job.estimate, allow_pickle=False)
+            raw = audio.unspool(job.estimate)
             resampled = audio.resample(raw, prepared.query.sample_rate, rendered.sample_rate)
             estimate = audio.fit(resampled, len(rendered.mixture))
         return Signals(

@@ -1,6 +1,6 @@
 """Scoring speed beside a plain torchmetrics loop, in one process and on one thread for both sides.
 
-Run with: python -m pytest benchmarks/test_metrics_benchmark.py -s
+Run with: nox -s benchmarks
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from tspbench.types import Audio
 torch = pytest.importorskip("torch")
 audio = pytest.importorskip("torchmetrics.functional.audio")
 
+pytestmark = pytest.mark.bench
 RATE, SECONDS = 32_000, 10
 CLIPS, DISTINCT = 200, 20
 METRICS = [metric for metric in (*ratios.METRICS, *bss.METRICS) if metric.id in ("snr", "si_sdr", "sdr")]

@@ -1,0 +1,1 @@
+"""The demo task tsasr-demo. See task.toml."""

@@ -1,0 +1,1 @@
+"""The demo task tse-demo. See task.toml."""
