@@ -117,7 +117,7 @@ def test_targets_spread_evenly(case: tuple[Corpus, int, int, int]) -> None:
 @given(cases, st.integers(1, 40))
 @settings(deadline=None)
 def test_the_seed_decides_and_fewer_trials_are_a_prefix(case: tuple[Corpus, int, int, int], fewer: int) -> None:
-    corpus, trials, absent, seed = case
+    corpus, trials, _, seed = case
     listed = drawn(case)
     assert listed == drawn(case)
     assert drawn((corpus, min(fewer, trials), 0, seed)) == listed[: min(fewer, trials)]

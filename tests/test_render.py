@@ -218,3 +218,8 @@ def test_rendering_twice_gives_the_same_bits_and_leaves_the_recordings_alone() -
     )
     for name, samples in before.items():
         np.testing.assert_array_equal(recordings[name], samples)
+
+
+def test_a_click_that_resampling_leaves_nothing_of_is_one_silent_sample() -> None:
+    out = render(Trial("t", (Source("target", role=Role.TARGET),)), Shelf({"target": [0.5]}, rate=48000), RATE)
+    assert out.mixture.shape == out.target.shape == (1,)

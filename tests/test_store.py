@@ -101,6 +101,18 @@ def test_a_torn_last_line_is_cut_off_and_the_rest_kept(folder: RunFolder, torn: 
     assert [row["trial_id"] for row in read_lines(path)] == ["a", "b"]
 
 
+@pytest.mark.parametrize("whole", [0, 1, 3000])
+@pytest.mark.parametrize("torn", [0, 1, 65_535, 65_536, 200_000])
+def test_a_torn_line_may_be_of_any_length(folder: RunFolder, whole: int, torn: int) -> None:
+    folder.close()
+    lines = b"".join(json.dumps(trial_row(f"t{i}")).encode() + b"\n" for i in range(whole))
+    (folder.path / "trials.jsonl").write_bytes(lines + b"x" * torn)
+    again = RunFolder(folder.path, RECORD)
+    again.close()
+    assert len(again.states) == whole
+    assert (folder.path / "trials.jsonl").read_bytes() == lines
+
+
 def test_opening_a_folder_changes_nothing_that_is_whole(folder: RunFolder) -> None:
     folder.add_trial(trial_row("a"))
     folder.close()
@@ -176,22 +188,17 @@ def test_a_run_that_ended_right_after_it_opened_its_folder_can_go_on(tmp_path: P
     RunFolder(tmp_path / "run", RECORD).close()
 
 
-def test_begin_clears_scratch_and_seal_clears_the_spool(folder: RunFolder) -> None:
-    folder.scratch("a").write_bytes(b"x")
-    folder.estimate("a").write_bytes(b"x")
-    again = reopened(folder)
-    again.begin()
-    assert not again.scratch("a").exists()
-    assert again.estimate("a").exists()
-    again.kept("a").write_bytes(b"wav")
-    again.seal("partial", counts={"ok": 1})
-    assert again.estimate("a").exists()
-    again.seal("sealed")
-    assert again.sealed
-    assert not (again.path / "spool").exists()
-    assert again.kept("a").exists()
-    assert read_record(again.path)["counts"] == {"ok": 1}
-    again.close()
+def test_sealing_keeps_what_was_kept_and_drops_an_empty_folder(folder: RunFolder) -> None:
+    folder.kept("a").write_bytes(b"wav")
+    folder.seal("partial", counts={"ok": 1})
+    assert not folder.sealed
+    assert folder.kept("a").exists()
+    folder.kept("a").unlink()
+    folder.seal("sealed")
+    assert folder.sealed
+    assert not (folder.path / "audio").exists()
+    record = read_record(folder.path)
+    assert (record["status"], record["counts"], record["created"]) == ("sealed", {"ok": 1}, "first")
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])

@@ -46,7 +46,9 @@ def line(trial_id: str, metric: str, value: float | None, status: str = "ok", **
     return {"trial_id": trial_id, "metric": metric, "value": value, "status": status, "reason": reason, **rest}
 
 
-def make(folder: Path, metrics: Sequence[str], trials: list[Mapping[str, Any]], scores: list[Mapping[str, Any]]) -> Path:
+def make(
+    folder: Path, metrics: Sequence[str], trials: list[Mapping[str, Any]], scores: list[Mapping[str, Any]]
+) -> Path:
     write_json(
         folder / "run.json",
         {

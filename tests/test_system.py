@@ -95,7 +95,7 @@ def test_defaults_are_filled_in_so_equal_settings_are_equal() -> None:
 
 def test_a_class_without_a_constructor_has_no_options() -> None:
     assert options_of(System) == {}
-    with pytest.raises(UsageError, match="System has no option 'a'. It has no options."):
+    with pytest.raises(UsageError, match=r"System has no option 'a'\. It has no options\."):
         parse_options(System, {"a": "1"})
 
 

@@ -107,16 +107,6 @@ def write(path: Path, samples: Audio, rate: int) -> None:
     path.write_bytes(whole.getbuffer())
 
 
-def spool(path: Path, samples: Audio) -> None:
-    """Write bare float32 samples. Unlike numpy's writers, a full disk is told as such."""
-    path.write_bytes(np.ascontiguousarray(samples, np.float32).data)
-
-
-def unspool(path: Path) -> Audio:
-    """Read what :func:`spool` wrote, as shape (T,)."""
-    return np.frombuffer(path.read_bytes(), np.float32)
-
-
 def digest(*signals: Audio | None) -> str:
     """XXH3 (128 bit, hex) over the samples and shapes of some signals: identity, not security."""
     state = xxhash.xxh3_128()

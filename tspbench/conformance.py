@@ -217,19 +217,8 @@ def _compare_card(card: Card, info: SystemInfo) -> None:
 
 
 def _output_shape(bench: Bench) -> str | None:
-    case = bench.case()
-    tried = bench.try_out(case)
-    if tried.texts is not None and (
-        not isinstance(tried.texts, list)
-        or len(tried.texts) != len(case.queries)
-        or not all(isinstance(text, str) for text in tried.texts)
-    ):
-        raise Failed(f"transcribe returned {tried.texts!r:.80}; expected a list of {len(case.queries)} texts")
-    if tried.estimates is None:
-        return None
-    if tried.estimates.shape != case.mixtures.shape:
-        raise Failed(f"extract returned shape {tried.estimates.shape} for mixtures of shape {case.mixtures.shape}")
-    if tried.estimates.dtype != np.float32:
+    tried = _shaped(bench, bench.case())
+    if tried.estimates is not None and tried.estimates.dtype != np.float32:
         raise Failed(f"extract returned {tried.estimates.dtype}; expected float32")
     return None
 
@@ -240,20 +229,20 @@ def _finite(bench: Bench) -> str | None:
 
 def _deterministic(bench: Bench) -> str | None:
     case = bench.case()
-    _must_agree(bench.try_out(case), bench.try_out(case), case.lengths, "two calls with the same seed")
+    _must_agree(_shaped(bench, case), _shaped(bench, case), case.lengths, "two calls with the same seed")
     return None
 
 
 def _batch_invariant(bench: Bench) -> str | None:
     case = bench.case()
-    together = bench.try_out(case)
+    together = _shaped(bench, case)
     for index in range(len(case.queries)):
         row = Tried(
             None if together.estimates is None else together.estimates[index : index + 1],
             None if together.texts is None else together.texts[index : index + 1],
             True,
         )
-        alone = bench.try_out(case.row(index))
+        alone = _shaped(bench, case.row(index))
         _must_agree(row, alone, case.lengths[index : index + 1], f"item {index} in a batch and alone")
     return None
 
@@ -261,7 +250,7 @@ def _batch_invariant(bench: Bench) -> str | None:
 def _padding_does_not_leak(bench: Bench) -> str | None:
     case = bench.case(seconds=(1.0,))
     padded = case.row(0, padding=int(case.lengths[0]) // 2)
-    _must_agree(bench.try_out(case), bench.try_out(padded), case.lengths, "an input and the same input with padding")
+    _must_agree(_shaped(bench, case), _shaped(bench, padded), case.lengths, "an input and the same input with padding")
     return None
 
 
@@ -322,13 +311,23 @@ _SCALAR = {
 }
 
 
-def _must_be_finite(bench: Bench, case: Case) -> str | None:
+def _shaped(bench: Bench, case: Case) -> Tried:
+    """An answer with one estimate or text per mixture; without that, nothing else can be checked."""
     tried = bench.try_out(case)
-    if tried.estimates is None:
-        return None
-    if tried.estimates.shape != case.mixtures.shape:
-        raise Failed(f"returned shape {tried.estimates.shape} for mixtures of shape {case.mixtures.shape}")
-    if not np.isfinite(tried.estimates).all():
+    if tried.texts is not None and (
+        not isinstance(tried.texts, list)
+        or len(tried.texts) != len(case.queries)
+        or not all(isinstance(text, str) for text in tried.texts)
+    ):
+        raise Failed(f"transcribe returned {tried.texts!r:.80}; expected a list of {len(case.queries)} texts")
+    if tried.estimates is not None and tried.estimates.shape != case.mixtures.shape:
+        raise Failed(f"extract returned shape {tried.estimates.shape} for mixtures of shape {case.mixtures.shape}")
+    return tried
+
+
+def _must_be_finite(bench: Bench, case: Case) -> str | None:
+    tried = _shaped(bench, case)
+    if tried.estimates is not None and not np.isfinite(tried.estimates).all():
         raise Failed("the output holds NaN or infinity")
     return None
 

@@ -29,7 +29,7 @@ def render(trial: Trial, read: Read, sample_rate: int) -> Rendered:
         A source cannot be read, or the target is silent where a ratio is asked.
     """
     placed = [_place(source, read, sample_rate) for source in trial.sources]
-    length = _length(trial, placed, sample_rate)
+    length = max(1, _length(trial, placed, sample_rate))
     signals = np.stack([audio.fit(signal, length) for signal in placed]).astype(np.float64)
     signals *= np.array([[source.gain] for source in trial.sources])
     is_target = np.array([source.role is Role.TARGET for source in trial.sources])
@@ -56,7 +56,7 @@ def _place(source: Source, read: Read, sample_rate: int) -> npt.NDArray[np.float
 def _length(trial: Trial, placed: list[npt.NDArray[np.float32]], sample_rate: int) -> int:
     rule = trial.mix.length
     if isinstance(rule, float):
-        return max(1, round(rule * sample_rate))
+        return round(rule * sample_rate)
     if rule == "target":
         return next(len(s) for s, source in zip(placed, trial.sources, strict=True) if source.role is Role.TARGET)
     return (min if rule == "min" else max)(len(signal) for signal in placed)

@@ -17,7 +17,6 @@ import contextlib
 import fcntl
 import json
 import os
-import shutil
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -87,20 +86,9 @@ class RunFolder:
         return all(self.states.get(trial_id) is FINISHED for trial_id in trial_ids)
 
     def begin(self) -> None:
-        """Make room for work in progress and say that the run has started."""
-        for name in ("spool", "audio"):
-            (self.path / name).mkdir(exist_ok=True)
-        for scratch in (self.path / "spool").glob("*.scratch"):
-            scratch.unlink()
+        """Say that the run has started."""
+        (self.path / "audio").mkdir(exist_ok=True)
         self.write_record(status="started")
-
-    def estimate(self, trial_id: str) -> Path:
-        """Where the estimate of a trial waits to be scored."""
-        return self.path / "spool" / f"{trial_id}.f32"
-
-    def scratch(self, trial_id: str) -> Path:
-        """Where the samples of a trial wait to be used."""
-        return self.path / "spool" / f"{trial_id}.scratch"
 
     def kept(self, trial_id: str) -> Path:
         return self.path / "audio" / f"{trial_id}.wav"
@@ -125,9 +113,7 @@ class RunFolder:
         write_json(self.path / "run.json", self.record)
 
     def seal(self, status: str, **changes: Any) -> None:
-        """End the run. Work in progress is dropped once there is none left."""
-        if status == "sealed":
-            shutil.rmtree(self.path / "spool", ignore_errors=True)
+        """End the run, or say why it is not at its end."""
         with contextlib.suppress(OSError):
             (self.path / "audio").rmdir()
         self.write_record(status=status, **changes)

@@ -261,10 +261,9 @@ def _convert(key: str, hint: Any, text: str) -> Any:
             return values[text.lower()]
         raise UsageError(f"--option {key}={text}: expected true or false.")
     try:
-        value = hint(text) if hint in (int, float, Path) else text
-        if hint is float and not math.isfinite(value):
+        if hint is float and not math.isfinite(float(text)):
             raise ValueError
-        return value
+        return hint(text) if hint in (int, float, Path) else text
     except ValueError:
         words = {int: "a whole number", float: "a finite number"}
         raise UsageError(f"--option {key}={text}: expected {words[hint]}.") from None

@@ -49,6 +49,7 @@ def test_peaks_beyond_full_scale_are_clipped() -> None:
     assert listener.transcribe(loud) == listener.transcribe(np.clip(loud, -1, 1))
 
 
+@pytest.mark.slow
 def test_order_of_recorded_speech_does_not_matter(utterances: list[Any]) -> None:
     listener = recogniser("pocketsphinx")
     some = [u.samples for u in utterances if u.text][:2]

@@ -7,7 +7,7 @@ import pytest
 import soundfile
 
 from tspbench.errors import MissingExtra, UnknownName, UsageError
-from tspbench.metrics import Metric, Status, resolve
+from tspbench.metrics import Metric, Status, improvement, resolve
 from tspbench.metrics.evaluate import evaluate, score
 from tspbench.metrics.signals import Signals
 from tspbench.metrics.speaker import METRICS, mean_voice
@@ -84,6 +84,7 @@ def test_gain_over_the_mixture_hears_target_and_estimate_once(direction: Directi
 def test_declarations_hold_together(metric: Metric) -> None:
     assert resolve(metric.id) == metric
     assert metric.penalty == metric.bounds[0]
+    assert improvement(metric).penalty == -1.0
     assert (metric.extra, metric.level) == ("speaker", "matched")
 
 

@@ -88,6 +88,7 @@ def _declare(against: Against, instrument: str, level: Policy = "matched") -> Me
         higher_is_better=True,
         bounds=(kind.least_cosine, 1.0),
         penalty=kind.least_cosine,
+        gain_penalty=kind.least_cosine - 1.0,
         silence="undefined, as is an estimate without speech or too short for the encoder",
         implementation=_IMPLEMENTATIONS[_base(instrument)],
         citation=kind.citation,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tspbench.errors import TspbenchError
+from tspbench.runner.spool import write_over
 from tspbench.types import Audio, Query, QueryKind, Rendered
 
 
@@ -44,13 +45,21 @@ class Prepared:
     enrolment: tuple[Audio, ...]
 
     def save(self, path: Path) -> None:
-        with path.open("wb") as file:
-            pickle.dump(self, file, protocol=5)
+        buffers: list[pickle.PickleBuffer] = []
+        head = pickle.dumps(self, protocol=5, buffer_callback=buffers.append)
+        raws = [buffer.raw() for buffer in buffers]
+        sizes = pickle.dumps([len(head), *(len(raw) for raw in raws)])
+        write_over(path, len(sizes).to_bytes(8, "little"), sizes, head, *raws)
 
     @classmethod
     def load(cls, path: Path) -> Prepared:
-        with path.open("rb") as file:
-            prepared = pickle.load(file)
+        data = memoryview(path.read_bytes())
+        start = 8 + int.from_bytes(data[:8], "little")
+        parts = []
+        for size in pickle.loads(data[8:start]):
+            parts.append(data[start : start + size])
+            start += size
+        prepared = pickle.loads(parts[0], buffers=parts[1:])
         assert isinstance(prepared, cls)
         return prepared
 

@@ -1,8 +1,8 @@
 """Scores that depend on the trial alone: the unprocessed mixture's, and those of the bounds.
 
 They are computed once per machine and shared by all runs. The key names the
-rendered samples, the metric, its version and the packages that compute it, so
-a stale value cannot be found.
+rendered samples, the metric, its version, the packages that compute it and the
+model of its instrument, so a stale value cannot be found.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import json
 import os
 import sqlite3
 from collections.abc import Iterable, Mapping
-from functools import cache
 from importlib import metadata
 from pathlib import Path
 
@@ -34,7 +33,9 @@ def cache_folder() -> Path:
 class Baselines:
     """A table of scores by (row, metric, rendered samples). Unusable storage only makes it forgetful."""
 
-    def __init__(self, folder: Path | None = None) -> None:
+    def __init__(self, folder: Path | None = None, instruments: Mapping[str, str] | None = None) -> None:
+        self._instruments = instruments or {}
+        self._keys: dict[tuple[str, str], str] = {}
         folder = folder or cache_folder()
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -44,7 +45,7 @@ class Baselines:
 
     def find(self, input_digest: str, metrics: Iterable[Metric], row: str = MIXTURE) -> dict[str, Score]:
         """The known scores of some metrics, by metric id."""
-        keys = {_key(row, metric.id): metric.id for metric in metrics}
+        keys = {self._key(row, metric.id): metric.id for metric in metrics}
         marks = ",".join("?" * len(keys))
         with contextlib.suppress(sqlite3.Error):
             query = f"SELECT metric, score FROM baseline WHERE input = ? AND metric IN ({marks})"
@@ -54,7 +55,7 @@ class Baselines:
 
     def add(self, input_digest: str, scores: Mapping[str, Score], row: str = MIXTURE) -> None:
         """Remember scores by metric id."""
-        rows = [(input_digest, _key(row, name), _pack(score)) for name, score in scores.items()]
+        rows = [(input_digest, self._key(row, name), _pack(score)) for name, score in scores.items()]
         with contextlib.suppress(sqlite3.Error):
             self._db.execute("INSERT OR IGNORE INTO label VALUES (?)", [row])
             self._db.executemany("INSERT OR REPLACE INTO baseline VALUES (?, ?, ?)", rows)
@@ -72,6 +73,14 @@ class Baselines:
     def close(self) -> None:
         self.commit()
         self._db.close()
+
+    def _key(self, row: str, metric_id: str) -> str:
+        if (row, metric_id) not in self._keys:
+            metric = resolve(metric_id)
+            packages = ",".join(f"{name}={version}" for name, version in sorted(package_versions(metric).items()))
+            instrument = self._instruments.get(str(metric.parameters.get("instrument")), "")
+            self._keys[row, metric_id] = f"{row}|{metric.id}|{metric.version}|{packages}|{instrument}"
+        return self._keys[row, metric_id]
 
     @staticmethod
     def _connect(name: str) -> sqlite3.Connection:
@@ -93,13 +102,6 @@ def package_versions(metric: Metric) -> dict[str, str]:
         with contextlib.suppress(metadata.PackageNotFoundError):
             versions[package] = metadata.version(package)
     return versions
-
-
-@cache
-def _key(row: str, metric_id: str) -> str:
-    metric = resolve(metric_id)
-    packages = ",".join(f"{name}={version}" for name, version in sorted(package_versions(metric).items()))
-    return f"{row}|{metric.id}|{metric.version}|{packages}"
 
 
 def _pack(score: Score) -> str:

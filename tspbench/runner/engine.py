@@ -22,6 +22,7 @@ from tspbench.runner.baselines import Baselines
 from tspbench.runner.keep import Keeper
 from tspbench.runner.plan import Batch, failure_scores, todo
 from tspbench.runner.process import Child, ChildDied
+from tspbench.runner.spool import Spool
 from tspbench.runner.workbench import RenderReport, ScoreJob, ScoreReport
 from tspbench.store import FINISHED, RunFolder
 from tspbench.task import Task
@@ -87,6 +88,7 @@ class Engine:
 
     orders: Orders
     folder: RunFolder
+    spool: Spool
     system: Child
     pool: Sequence[Child]
     baselines: Baselines
@@ -111,7 +113,7 @@ class Engine:
         TspbenchError
             The run cannot go on: weights missing, disk full, system unusable.
         """
-        left = todo(self.orders.task.ids, self.orders.batch_size, self.folder)
+        left = todo(self.orders.task.ids, self.orders.batch_size, self.folder, self.spool)
         self._batches = deque(left.batches)
         self.progress.answered = len(self.folder.states)
         self.progress.scored = sum(state is FINISHED for state in self.folder.states.values())
@@ -144,27 +146,28 @@ class Engine:
             self._unrendered[batch] = set(batch.trial_ids)
             for trial_id in batch.trial_ids:
                 self._live[trial_id] = Live(self.orders.task.trial(trial_id))
+                self.spool.claim(trial_id)
                 self._jobs.append(PoolJob("render", trial_id, batch))
 
     def _dispatch_system(self) -> None:
         waiting = sum(job.method == "score" for job in self._jobs)
         if not self._ready or waiting >= BACKLOG:
             return
-        orders, folder = self.orders, self.folder
+        orders, spool = self.orders, self.spool
         if not self._loaded:
             self.progress.phase = "loading"
             self.system.send("load", orders.device, busy_with="load")
             return
         self.progress.phase = "running"
         batch = self._ready.popleft()
-        asks = [Ask(name, folder.scratch(name), folder.estimate(name)) for name in batch.trial_ids]
+        asks = [Ask(name, spool.scratch(name), spool.estimate(name)) for name in batch.trial_ids]
         seconds = orders.time_limit_s * len(asks)
         arguments = (asks, batch.seed(orders.seed), orders.words, orders.waveform)
         self.system.send("answer", *arguments, busy_with=batch, seconds=seconds)
 
     def _send_job(self, child: Child, job: PoolJob) -> None:
         live = self._live[job.trial_id]
-        scratch = self.folder.scratch(job.trial_id)
+        scratch = self.spool.scratch(job.trial_id)
         payload: Any = (live.trial, scratch) if job.method == "render" else (self._score_job(live),)
         child.send(job.method, *payload, busy_with=job, seconds=POOL_SECONDS)
 
@@ -175,8 +178,8 @@ class Engine:
         known = self.baselines.find(live.report.input_digest, bases) if live.report and bases else {}
         return ScoreJob(
             trial=live.trial,
-            scratch=self.folder.scratch(trial_id),
-            estimate=self.folder.estimate(trial_id) if live.has_estimate else None,
+            scratch=self.spool.scratch(trial_id),
+            estimate=self.spool.estimate(trial_id) if live.has_estimate else None,
             text=live.text,
             metrics=tuple(metric.id for metric in metrics),
             baselines=known,
@@ -344,8 +347,7 @@ class Engine:
 
     def _forget(self, trial_id: str) -> None:
         del self._live[trial_id]
-        self.folder.estimate(trial_id).unlink(missing_ok=True)
-        self.folder.scratch(trial_id).unlink(missing_ok=True)
+        self.spool.release(trial_id)
 
     def _add_trial(self, live: Live, answer: Answer) -> None:
         report, trial = live.report, live.trial

@@ -13,6 +13,7 @@ from tspbench import audio, decode
 from tspbench.errors import UsageError
 from tspbench.runner.answers import Answer, Ask, Failure, Prepared, SystemInfo
 from tspbench.runner.inference import measure
+from tspbench.runner.spool import write_samples
 from tspbench.types import TaskKind
 
 WAVEFORMS = (".wav", ".flac")
@@ -107,7 +108,7 @@ class EstimatesService:
         if off:
             notes.append(f"{'cut' if off > 0 else 'padded'} by {abs(off)} samples")
         estimate = audio.fit(estimate, wanted)
-        audio.spool(ask.estimate, estimate)
+        write_samples(ask.estimate, estimate)
         return Answer(ask.trial_id, output=measure(estimate, self.sample_rate, tuple(notes)), text=text)
 
 

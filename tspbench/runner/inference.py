@@ -15,6 +15,7 @@ import numpy as np
 from tspbench import audio, decode
 from tspbench.errors import UsageError
 from tspbench.runner.answers import Answer, Ask, Failure, Output, Prepared, SystemInfo
+from tspbench.runner.spool import write_samples
 from tspbench.system import System, SystemRef, import_class, parse_options
 from tspbench.types import Audio, QueryKind
 
@@ -97,7 +98,7 @@ def _answer(ask: Ask, rate: int, text: str | None, estimate: Audio | None, secon
         return Answer(ask.trial_id, text=text, compute_s=seconds)
     if not np.isfinite(estimate).all():
         return Answer(ask.trial_id, "failed", failure=Failure("not_finite", "the output holds NaN or infinity"))
-    audio.spool(ask.estimate, estimate)
+    write_samples(ask.estimate, estimate)
     return Answer(ask.trial_id, output=measure(estimate, rate), text=text, compute_s=seconds)
 
 

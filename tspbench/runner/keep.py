@@ -42,7 +42,7 @@ class Keeper:
         if self.policy != "worst" or self.metric.id not in scores or not folder.kept(trial_id).exists():
             return
         heapq.heappush(self._kept, (self._badness(scores[self.metric.id].value), trial_id))
-        if len(self._kept) > WORST:
+        while len(self._kept) > WORST:
             _, best = heapq.heappop(self._kept)
             folder.kept(best).unlink(missing_ok=True)
 

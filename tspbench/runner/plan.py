@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from tspbench.metrics import Metric, Score, Status
+from tspbench.runner.spool import Spool
 from tspbench.store import FINISHED, RunFolder
 
 
@@ -36,7 +37,7 @@ class Todo:
     """Failed before; only their score lines are missing."""
 
 
-def todo(ids: Sequence[str], batch_size: int, folder: RunFolder) -> Todo:
+def todo(ids: Sequence[str], batch_size: int, folder: RunFolder, spool: Spool) -> Todo:
     """What is left of a run.
 
     A batch with one unanswered trial is answered again whole: its composition
@@ -52,7 +53,7 @@ def todo(ids: Sequence[str], batch_size: int, folder: RunFolder) -> Todo:
             unanswered.add(trial_id)
         elif state.status != "ok":
             failed.append(trial_id)
-        elif state.output_digest is None or folder.estimate(trial_id).exists():
+        elif state.output_digest is None or spool.holds(trial_id, state.output_digest):
             to_score.append(trial_id)
         else:
             unanswered.add(trial_id)

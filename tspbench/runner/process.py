@@ -16,8 +16,10 @@ from typing import Any
 from tspbench.runner.answers import Trouble
 
 LOG_TAIL = 2000
-ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
-"""Processes do the parallel work: threads of several processes would fight for the cores."""
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+"""For processes of which there are several: their threads would fight for the cores."""
+KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(1 << 30), "MALLOC_TRIM_THRESHOLD_": str(1 << 30)}
+"""Without it glibc gives every large array back to the kernel only to ask for it again."""
 
 
 class ChildDied(Exception):
@@ -37,7 +39,7 @@ class Child:
 
     def __init__(self, factory: Callable[..., Any], *arguments: Any, single_thread: bool = False) -> None:
         self._start = ("__start__", (factory, *arguments))
-        self._environment = {**os.environ, **(ONE_THREAD if single_thread else {})}
+        self._environment = {**KEEP_MEMORY, **os.environ, **(ONE_THREAD if single_thread else {})}
         self.busy_with: Any = None
         self.deadline: float | None = None
         self._launch()

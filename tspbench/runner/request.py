@@ -12,9 +12,10 @@ from typing import Any, Literal
 from tspbench import decode, environment
 from tspbench.errors import MissingExtra, UsageError
 from tspbench.metrics import Metric, Need, resolve_all
-from tspbench.runner.answers import SystemInfo
+from tspbench.runner.answers import SystemInfo, Trouble
 from tspbench.runner.baselines import package_versions
 from tspbench.runner.keep import Policy
+from tspbench.runner.process import Child
 from tspbench.system import Card
 from tspbench.task import Task, servable
 from tspbench.types import TaskKind
@@ -51,9 +52,10 @@ class Request:
 
 @dataclass(frozen=True)
 class Chosen:
-    """The metrics of a run, and those of the task's own that are left out for want of a package."""
+    """The metrics of a run, what their instruments are, and the task's metrics that lack a package here."""
 
     metrics: tuple[Metric, ...]
+    instruments: Mapping[str, str]
     left_out: Mapping[str, str]
 
 
@@ -76,7 +78,40 @@ def choose_metrics(asked: Sequence[str], task: Task) -> Chosen:
             raise MissingExtra(f"The metric {metric.id!r} ({absent} is not installed)", metric.extra or "")
         if absent:
             left_out[metric.id] = f"needs {absent}: pip install 'tspbench[{metric.extra}]'"
-    return Chosen(tuple(metric for metric in metrics if metric.id not in left_out), left_out)
+    kept = tuple(metric for metric in metrics if metric.id not in left_out)
+    return Chosen(kept, instrument_identities(kept), left_out)
+
+
+class InstrumentService:
+    """Loads instruments in a process of its own: some bring a whole framework along."""
+
+    def identities(self, instruments: Sequence[str]) -> dict[str, str]:
+        """Packages and model digest of each; raises what the user must know."""
+        from tspbench.instruments import identity
+
+        return {instrument: identity(instrument) for instrument in instruments}
+
+
+def instrument_identities(metrics: Sequence[Metric]) -> dict[str, str]:
+    """What the recognisers and speaker encoders of some metrics are, by name.
+
+    Raises
+    ------
+    MissingWeights, MissingExtra
+        An instrument's checkpoint or package is not on this machine.
+    """
+    names = sorted({str(m.parameters["instrument"]) for m in metrics if m.parameters.get("instrument")})
+    if not names:
+        return {}
+    child = Child(InstrumentService)
+    try:
+        value = child.ask("identities", names)
+    finally:
+        child.close()
+    if isinstance(value, Trouble):
+        raise value.error or UsageError(f"An instrument cannot be loaded: {value.kind}: {value.message}")
+    found: dict[str, str] = value
+    return found
 
 
 def _absent_package(metric: Metric) -> str | None:
@@ -137,7 +172,7 @@ def identity(task: Task, info: SystemInfo, request: Request, device: str, batch_
     }  # fmt: skip
 
 
-def metric_records(metrics: Sequence[Metric]) -> list[dict[str, Any]]:
+def metric_records(chosen: Chosen) -> list[dict[str, Any]]:
     """The metrics as ``run.json`` states them."""
     return [
         {
@@ -149,8 +184,9 @@ def metric_records(metrics: Sequence[Metric]) -> list[dict[str, Any]]:
             "aggregate": metric.aggregate,
             "implementation": metric.implementation,
             "packages": package_versions(metric),
+            "instrument": chosen.instruments.get(str(metric.parameters.get("instrument"))),
         }
-        for metric in metrics
+        for metric in chosen.metrics
     ]
 
 

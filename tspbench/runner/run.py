@@ -25,6 +25,7 @@ from tspbench.runner.inference import SystemService
 from tspbench.runner.keep import Keeper
 from tspbench.runner.process import Child, ChildDied
 from tspbench.runner.request import Request
+from tspbench.runner.spool import Spool
 from tspbench.runner.workbench import Setting, Workbench
 from tspbench.store import RunFolder, refuse_other, set_aside, write_json
 from tspbench.system import Card, SystemRef, find_system
@@ -177,7 +178,7 @@ def _record(job: Job) -> dict[str, Any]:
         "run_id": job.identity["system"]["name"] + "-" + datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ"),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "identity": job.identity,
-        "metrics": ask.metric_records(job.chosen.metrics),
+        "metrics": ask.metric_records(job.chosen),
         "role": card.role if card else "system",
         "aligned": job.info.aligned,
         "side_information": list(card.side_information) if card else [],
@@ -195,7 +196,7 @@ def _execute(job: Job, observer: Observer) -> Outcome:
     if job.request.fresh:
         set_aside(job.path)
     folder = RunFolder(job.path, _record(job))
-    baselines = Baselines()
+    baselines = Baselines(instruments=job.chosen.instruments)
     try:
         if folder.complete(job.task.ids):
             return _outcome(job, folder, "", already_done=folder.sealed)
@@ -248,8 +249,11 @@ def _drive(job: Job, folder: RunFolder, baselines: Baselines, observer: Observer
     )
     keeper = Keeper(job.request.save_audio, job.chosen.metrics[0])
     keeper.resume(folder)
+    spool = Spool(folder.path / "spool")
     with _pool(job.request.workers or environment.cores(), setting) as pool:
-        Engine(orders, folder, job.child, pool, baselines, keeper, partial(observer.running, job.info.label)).run()
+        observe = partial(observer.running, job.info.label)
+        Engine(orders, folder, spool, job.child, pool, baselines, keeper, observe).run()
+    spool.remove()
 
 
 @contextlib.contextmanager

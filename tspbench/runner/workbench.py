@@ -12,6 +12,7 @@ from tspbench.metrics import Score, resolve_all
 from tspbench.metrics.evaluate import Scored, evaluate
 from tspbench.metrics.signals import Signals
 from tspbench.runner.answers import Prepared
+from tspbench.runner.spool import read_samples
 from tspbench.task import Stage
 from tspbench.types import QueryKind, Role, Trial
 
@@ -77,22 +78,21 @@ class Workbench:
         return RenderReport(digest, seconds, time.perf_counter() - start)
 
     def score(self, job: ScoreJob) -> ScoreReport:
-        """Score one answer; renders again where the scratch file is gone."""
+        """Score one answer; renders first where that was not done in this run."""
         if not job.scratch.exists():
             self.render(job.trial, job.scratch)
         prepared = Prepared.load(job.scratch)
         start = time.perf_counter()
         scored = evaluate(self._signals(job, prepared), resolve_all(job.metrics), job.baselines)
         if job.keep is not None and job.estimate is not None:
-            audio.write(job.keep, audio.unspool(job.estimate), prepared.query.sample_rate)
-        job.scratch.unlink()
+            audio.write(job.keep, read_samples(job.estimate), prepared.query.sample_rate)
         return ScoreReport(scored, time.perf_counter() - start)
 
     def _signals(self, job: ScoreJob, prepared: Prepared) -> Signals:
         rendered, trial = prepared.rendered, job.trial
         estimate = None
         if job.estimate is not None:
-            raw = audio.unspool(job.estimate)
+            raw = read_samples(job.estimate)
             resampled = audio.resample(raw, prepared.query.sample_rate, rendered.sample_rate)
             estimate = audio.fit(resampled, len(rendered.mixture))
         return Signals(

@@ -1,0 +1,59 @@
+"""What people and CI run: ``nox -s demo``, ``nox -s tests``, ``nox -s lint``, ``nox -s benchmarks``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nox
+
+nox.options.sessions = ["tests"]
+nox.options.reuse_existing_virtualenvs = True
+nox.needs_version = ">=2024.10"
+
+PYPROJECT = nox.project.load_toml("pyproject.toml")
+TEST_DEPENDENCIES = nox.project.dependency_groups(PYPROJECT, "test")
+LINT_DEPENDENCIES = nox.project.dependency_groups(PYPROJECT, "lint")
+
+
+@nox.session
+def demo(session: nox.Session) -> None:
+    """Install the package and run the main job on a bundled task."""
+    session.install(".")
+    task = session.posargs or ["--task", "lass-demo"]
+    session.run("tspbench", "run", "--system", "mixture,oracle-irm,nmf", *task)
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """The quick tests; pass -m slow (or any pytest option) after --."""
+    session.install("-e", ".[speaker]", *TEST_DEPENDENCIES)
+    session.run("pytest", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Style and types."""
+    session.install(".", *LINT_DEPENDENCIES)
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run("mypy")
+
+
+@nox.session
+def benchmarks(session: nox.Session) -> None:
+    """Speed and memory, as ratios within one run. Wants a quiet machine."""
+    session.install("-e", ".[speaker]", *TEST_DEPENDENCIES)
+    session.run("pytest", "tests/benchmarks", "-m", "bench", "-s", *session.posargs)
+
+
+@nox.session
+def wheel(session: nox.Session) -> None:
+    """Build the wheel, install it into an environment of its own, use it outside the repository."""
+    session.install("build")
+    folder = Path(session.create_tmp())
+    session.run("python", "-m", "build", "--wheel", "--outdir", str(folder / "dist"), silent=True)
+    session.install("--force-reinstall", "--no-deps", *map(str, (folder / "dist").glob("*.whl")))
+    session.install("tspbench", "--find-links", str(folder / "dist"))
+    session.chdir(folder)
+    session.run("tspbench", "list", "systems")
+    session.run("tspbench", "run", "--system", "mixture,nmf", "--task", "lass-demo", "--limit", "4", "--fresh")
