@@ -195,6 +195,8 @@ def _problem(trial: Trial) -> str | None:
     if not trial.query.kinds - {QueryKind.TRUTH}:
         return "query is empty: say text, audio, enrolment or speaker_vector."
     for clip in trial.clips():
+        if "\0" in clip.path:
+            return f"{clip.path!r} is no path: it holds a NUL character."
         if clip.start_s < 0 or (clip.duration_s is not None and clip.duration_s <= 0):
             return f"{clip.path}: start_s must not be negative and duration_s must be positive."
     return None

@@ -14,18 +14,13 @@ from tspbench.corpus import Corpus, Progress, read_corpus, refuse
 from tspbench.draw import Length, Rules, draw, slug
 from tspbench.errors import TspbenchError, UsageError
 from tspbench.manifest import Header, Manifest, write
+from tspbench.system import known_systems
 from tspbench.task import DEFAULT_METRICS, FileReader, Stage
 from tspbench.types import TaskKind, Trial
 
 DEFAULT_LENGTH: dict[TaskKind, Length] = {TaskKind.LASS: "target", TaskKind.TSE: "max", TaskKind.TSASR: "max"}
 """tse and tsasr: the field's max mode, in which nobody's words are cut."""
 CLUSTER = {TaskKind.LASS: "clip", TaskKind.TSE: "speaker", TaskKind.TSASR: "speaker"}
-NEXT_SYSTEMS = {
-    TaskKind.LASS: "mixture,oracle-irm,nmf",
-    TaskKind.TSE: "mixture,oracle-irm",
-    TaskKind.TSASR: "recogniser,recogniser-clean",
-}
-"""What to run first: systems that need no weights."""
 
 
 def mix(
@@ -101,7 +96,7 @@ def report(path: Path) -> str:
     ratios = [trial.mix.snr_db for trial in trials if trial.mix.snr_db is not None]
     seconds = [cast(float, trial.conditions["mixture_s"]) for trial in trials]
     rule = trials[0].mix
-    command = f"tspbench run --system {NEXT_SYSTEMS[manifest.header.kind]} --task {shlex.quote(str(path))}"
+    command = f"tspbench run --system {','.join(_bounds(manifest.header.kind))} --task {shlex.quote(str(path))}"
     lines = {
         "trials": f"{len(trials)}" + (f", {absent} of them target-absent" if absent else ""),
         "recordings": f"{len(files)} used, below {manifest.data_root}",
@@ -173,3 +168,9 @@ def _write_whole(path: Path, header: Header, trials: Sequence[Trial]) -> None:
         with contextlib.suppress(OSError):
             draft.unlink(missing_ok=True)
         raise UsageError(f"{path} cannot be written: {error.strerror}.") from error
+
+
+def _bounds(kind: TaskKind) -> list[str]:
+    """What to run first: rows that need no weights and that no system can be read without."""
+    cards = {name: ref.card for name, ref in known_systems().items() if ref.card}
+    return [name for name, card in cards.items() if card.role == "bound" and kind in card.kinds]

@@ -173,9 +173,17 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
     if not path.exists():
         return
     with path.open("rb") as file:
-        for line in file:
+        for number, line in enumerate(file, start=1):
             if line.endswith(b"\n"):
-                yield json.loads(line)
+                yield _parsed(path, number, line)
+
+
+def _parsed(path: Path, number: int, line: bytes) -> dict[str, Any]:
+    try:
+        row: dict[str, Any] = json.loads(line)
+    except ValueError as error:
+        raise UsageError(f"{path}, line {number} is damaged: {error}.") from error
+    return row
 
 
 def write_json(path: Path, value: Any) -> None:

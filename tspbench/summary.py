@@ -139,26 +139,27 @@ def _penalised(metric: Metric, tops: Any, bottoms: Any, scored: Any) -> float | 
 
 
 def _bounds(column: Column, trials: Trials, baselines: Baselines | None) -> dict[str, Any]:
-    """Means of the mixture and of the bounds on the same trials, and the position between them.
+    """Means of the mixture and of the bounds over the trials that were scored, and the position between them.
 
     The position is 0 at the mixture and 1 at the tightest upper bound that was run here.
     """
     metric = column.metric
-    inputs = [trials.inputs[place] for place in column.places]
+    values = np.asarray(column.values, np.float64)
+    scored: Places = np.flatnonzero(~np.isnan(values)).astype(np.int64)
+    inputs = [trials.inputs[column.places[i]] for i in scored]
     rows: dict[str, float] = {}
     if baselines is None or not inputs or metric.aggregate != "mean":
         return {"rows": rows, "position": None}
     for label in baselines.rows():
         known = [baselines.find(digest, [metric], label).get(metric.id) if digest else None for digest in inputs]
-        values = [score.value for score in known if score is not None and score.value is not None]
-        if len(values) == len(inputs):
-            rows[label] = float(np.mean(values))
-    return {"rows": rows, "position": _position(column, rows)}
+        reached = [score.value for score in known if score is not None and score.value is not None]
+        if len(reached) == len(inputs):
+            rows[label] = float(np.mean(reached))
+    return {"rows": rows, "position": _position(column, rows, float(np.mean(values[scored])))}
 
 
-def _position(column: Column, rows: Mapping[str, float]) -> dict[str, Any] | None:
-    values = np.asarray(column.values)
-    if MIXTURE not in rows or not len(values) or np.isnan(values).all():
+def _position(column: Column, rows: Mapping[str, float], mean: float) -> dict[str, Any] | None:
+    if MIXTURE not in rows:
         return None
     spans = {label: value - rows[MIXTURE] for label, value in rows.items() if label.startswith(UPPER)}
     sign = 1 if column.metric.higher_is_better else -1
@@ -166,7 +167,7 @@ def _position(column: Column, rows: Mapping[str, float]) -> dict[str, Any] | Non
     if not better:
         return None
     upper = min(better, key=lambda label: sign * better[label])
-    value = float((np.nanmean(values) - rows[MIXTURE]) / better[upper])
+    value = (mean - rows[MIXTURE]) / better[upper]
     return {"value": value, "lower": MIXTURE, "upper": upper.removeprefix(UPPER)}
 
 

@@ -280,13 +280,17 @@ def _from_file(name: str) -> SystemRef:
 
 
 def _import_file(path: Path) -> types.ModuleType:
-    """Import a user's file under its own name, with its folder on the path as ``python file.py`` would."""
+    """Import a user's file, with its folder on the path as ``python file.py`` would.
+
+    Under a name of its own: a file called random.py must not replace the module.
+    """
+    name = f"_tspbench_user_{path.stem}"
     sys.path.insert(0, str(path.parent))
-    spec = importlib.util.spec_from_file_location(path.stem, path)
+    spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules[path.stem] = module
+    sys.modules[name] = module
     spec.loader.exec_module(module)
     return module
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -15,11 +16,29 @@ from tspbench.store import read_lines
 SHOWN_TRIALS = 6
 
 
-def result_table(outcomes: Sequence[Outcome], title: str) -> Table:
-    """Rows are systems, columns are metrics: mean ± half of its 95 % interval, scored/attempted."""
+def result_tables(outcomes: Sequence[Outcome], title: str, console: Console) -> Iterator[Table]:
+    """Rows are systems, columns are metrics: mean ± half of its 95 % interval, scored/attempted.
+
+    As many tables as the width of the console asks for: no number is ever cut.
+    """
     metrics = list(dict.fromkeys(name for outcome in outcomes for name in outcome.summary["metrics"]))
-    shown = [name for name in metrics if any(_cell(outcome, name).get("applicable") for outcome in outcomes)]
-    table = Table(title=title, title_justify="left", caption_justify="left")
+    rest = [name for name in metrics if any(_cell(outcome, name).get("applicable") for outcome in outcomes)]
+    while True:
+        fitting = len(rest)
+        while fitting > 1 and _width(_result_table(outcomes, title, rest[:fitting])) > console.width:
+            fitting -= 1
+        yield _result_table(outcomes, title, rest[:fitting])
+        rest, title = rest[fitting:], ""
+        if not rest:
+            return
+
+
+def _width(table: Table) -> int:
+    return Console(width=1000).measure(table).maximum
+
+
+def _result_table(outcomes: Sequence[Outcome], title: str, shown: Sequence[str]) -> Table:
+    table = Table(title=title or None, title_justify="left")
     table.add_column("system", no_wrap=True)
     for name in shown:
         table.add_column(_header(name, outcomes), justify="right", no_wrap=True)
@@ -27,10 +46,10 @@ def result_table(outcomes: Sequence[Outcome], title: str) -> Table:
     for outcome in outcomes:
         usual = _counts(outcome, shown)
         cells = [_value(_cell(outcome, name), usual) for name in shown]
-        name = Text(outcome.label)
+        label = Text(outcome.label)
         if outcome.status != "sealed":
-            name.append(f" ({outcome.status})", style="red")
-        table.add_row(name, *cells, usual)
+            label.append(f" ({outcome.status})", style="red")
+        table.add_row(label, *cells, usual)
     return table
 
 

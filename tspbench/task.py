@@ -27,6 +27,8 @@ from tspbench.render import render
 from tspbench.types import Audio, Clip, Query, QueryKind, QueryRecipe, Rendered, Role, TaskKind, Trial, Truth
 
 GROUP = "tspbench.tasks"
+SLACK_S = 0.01
+"""How far a stretch may reach past the end of its file: lists round their seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,9 @@ class FileReader:
         seconds, _, _ = audio.probe(self.locate(clip))
         if clip.start_s >= seconds:
             raise AudioError(f"{clip.path} lasts {seconds:.3f} s, but the trial starts reading at {clip.start_s} s.")
+        end = clip.start_s + (clip.duration_s or 0.0)
+        if end > seconds + SLACK_S:
+            raise AudioError(f"{clip.path} lasts {seconds:.3f} s, but the trial reads up to {end:.3f} s.")
 
     def locate(self, clip: Clip) -> Path:
         path = Path(os.path.normpath(self.root / clip.path))
@@ -131,6 +136,13 @@ class Stage:
             truth=truth,
         )
 
+    def check(self, clip: Clip, *, vector: bool = False) -> None:
+        """Raise what reading a recording (or a speaker vector) would."""
+        if vector:
+            self._vector(clip)
+        else:
+            self.reader.check(clip)
+
     def _vector(self, clip: Clip | None) -> Audio | None:
         if clip is None or not isinstance(self.reader, FileReader):
             return None
@@ -180,14 +192,15 @@ class Task:
         AudioError, ManifestError
             Naming the trial and the file.
         """
-        seen: set[tuple[str, float]] = set()
+        seen: set[tuple[str, float, float | None]] = set()
         for done, trial in enumerate(self, start=1):
             for clip in trial.clips():
-                if (clip.path, clip.start_s) in seen or clip is trial.query.speaker_vector:
+                key = (clip.path, clip.start_s, clip.duration_s)
+                if key in seen:
                     continue
-                seen.add((clip.path, clip.start_s))
+                seen.add(key)
                 try:
-                    self.stage.reader.check(clip)
+                    self.stage.check(clip, vector=clip is trial.query.speaker_vector)
                 except (AudioError, ManifestError) as error:
                     raise type(error)(f"Trial {trial.trial_id!r}: {error}") from error
             if progress:
@@ -216,6 +229,8 @@ def load_task(name: str, data_root: Path | None = None) -> Task:
         raise UnknownName(
             "task", name, declared, "List them with: tspbench list tasks. A path to a manifest (.jsonl) is a task too."
         )
+    if data_root is not None:
+        raise UsageError(f"--data-root is for manifests; the task {name!r} brings its own audio.")
     info, folder = declared[name]
     return Task(info, Manifest(folder / info.manifest), Stage(info.sample_rate, _reader(info, folder)))
 

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from tspbench.runner.request import Request
 from tspbench.runner.run import Outcome
-from tspbench.tables import estimate_problems, result_table
+from tspbench.tables import estimate_problems, result_tables
 from tspbench.task import load_task
 
 PIPE_WIDTH = 160
@@ -22,7 +22,8 @@ def show_outcomes(outcomes: Sequence[Outcome], request: Request) -> None:
     """Print the table, the notes and the run folders."""
     info = load_task(request.task, request.data_root).info
     title = f"{info.name} ({info.kind})" + (" — synthetic audio" if info.synthetic else "")
-    console.print(result_table(outcomes, title))
+    for table in result_tables(outcomes, title, console):
+        console.print(table)
     console.print("[dim]mean ± half of its 95 % interval; – : does not apply[/]")
     for name, reason in outcomes[0].left_out.items():
         console.print(f"left out: {name}: {reason}", markup=False)

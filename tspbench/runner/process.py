@@ -18,6 +18,8 @@ from tspbench.runner.answers import Trouble
 LOG_TAIL = 2000
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 """For processes of which there are several: their threads would fight for the cores."""
+OPENBLAS = {"OPENBLAS_NUM_THREADS": "1"}
+"""NumPy's threads cost systems more than they give, and sums would depend on their number. torch's are its own."""
 KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(1 << 30), "MALLOC_TRIM_THRESHOLD_": str(1 << 30)}
 """Without it glibc gives every large array back to the kernel only to ask for it again."""
 
@@ -39,7 +41,7 @@ class Child:
 
     def __init__(self, factory: Callable[..., Any], *arguments: Any, single_thread: bool = False) -> None:
         self._start = ("__start__", (factory, *arguments))
-        self._environment = {**KEEP_MEMORY, **os.environ, **(ONE_THREAD if single_thread else {})}
+        self._environment = {**KEEP_MEMORY, **OPENBLAS, **os.environ, **(ONE_THREAD if single_thread else {})}
         self.busy_with: Any = None
         self.deadline: float | None = None
         self._launch()
