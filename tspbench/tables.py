@@ -99,7 +99,7 @@ def _value(cell: Mapping[str, Any], usual: str) -> Text:
         return Text("–", style="dim")
     if cell["mean"] is None:
         return Text(f"none ({cell['scored']}/{cell['attempted']})", style="red")
-    text = Text(f"{cell['mean']:.2f}")
+    text = Text(f"{round(cell['mean'], 2) + 0.0:.2f}")
     if cell["interval"]:
         half = (cell["interval"]["high"] - cell["interval"]["low"]) / 2
         text.append(f" ±{half:.2f}", style="dim")
