@@ -1,6 +1,6 @@
-"""A child process that serves one object: ``python -m tspbench.runner.child FD``.
+"""A child process that serves one object.
 
-The parent sends ``(method, arguments)`` over the connection FD; the child
+The parent sends ``(method, arguments)`` over a pipe; the child
 answers ``("ok", result)`` or ``("error", Trouble)``. Whatever the served code
 prints goes to the child's log, and a child never outlives its parent.
 """
@@ -51,13 +51,10 @@ def _die_with_parent() -> None:
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 
 
-def main() -> None:
+def main(descriptor: int) -> None:
+    """Serve over an inherited file descriptor until the parent hangs up."""
     faulthandler.enable()
     _die_with_parent()
-    connection = Connection(int(sys.argv[1]))
+    connection = Connection(descriptor)
     os.dup2(2, 1)  # what a system prints belongs in the log
     serve(connection)
-
-
-if __name__ == "__main__":
-    main()

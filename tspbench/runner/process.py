@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -16,6 +17,13 @@ from typing import Any
 from tspbench.runner.answers import Trouble
 
 LOG_TAIL = 2000
+BOOT = """
+import json, sys
+sys.path[:] = json.loads(sys.argv[1])
+from tspbench.runner.child import main
+main(int(sys.argv[2]))
+"""
+"""A child finds the modules that its parent finds, whatever folder it starts in."""
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 """For processes of which there are several: their threads would fight for the cores."""
 OPENBLAS = {"OPENBLAS_NUM_THREADS": "1"}
@@ -50,7 +58,7 @@ class Child:
         ours, theirs = socket.socketpair()
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tspbench.runner.child", str(theirs.fileno())],
+            [sys.executable, "-P", "-c", BOOT, json.dumps(sys.path), str(theirs.fileno())],
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
             stdout=self._log,
