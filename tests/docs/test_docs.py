@@ -8,6 +8,7 @@ start with ``$ `` are run and the others are lines of what they print, in order,
     <!-- file: halve.py -->      the block is written to this file instead
     <!-- exit: 1 -->             the exit code that is expected
     <!-- needs: torch -->        passed over where this package is not installed
+    <!-- slow: yes -->           run with ``-m slow`` only
 """
 
 from __future__ import annotations
@@ -56,13 +57,14 @@ def blocks(page: Path) -> Iterator[Block]:
         yield Block(f"{page.name}, line {line}", match[2], match[3], notes)
 
 
+@pytest.mark.parametrize("slow", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["quick", "whole"])
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_page(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_page(page: Path, slow: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     namespace: dict[str, Any] = {"__name__": "page"}
     printed = ""
     for block in blocks(page):
-        if block.lacking:
+        if block.lacking or (("slow" in block.notes) and not slow):
             continue
         if "file" in block.notes:
             path = tmp_path / block.notes["file"]

@@ -13,13 +13,13 @@ import click
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
 def command(system: str, options: tuple[str, ...], device: str) -> None:
     """Check that SYSTEM (a name, or path/to/file.py:ClassName) keeps the contract."""
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
+    from tspbench.cli.console import make_console
     from tspbench.conformance import CHECKS, check_system
 
-    console = Console(highlight=False)
+    console = make_console()
     with console.status(f"{len(CHECKS)} checks"):
         verdicts = check_system(system, dict(option.partition("=")[::2] for option in options), device)
     table = Table(box=None, pad_edge=False)

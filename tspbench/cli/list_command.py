@@ -19,15 +19,16 @@ def command(kind: str, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(rows, indent=1, ensure_ascii=False))
         return
-    from rich.console import Console
     from rich.table import Table
+
+    from tspbench.cli.console import make_console
 
     table = Table(box=None, pad_edge=False)
     for column in rows[0]:
         table.add_column(column, no_wrap=column in ("name", "id"))
     for row in rows:
         table.add_row(*(_shown(value) for value in row.values()))
-    Console(highlight=False).print(table)
+    make_console().print(table)
 
 
 def _shown(value: Any) -> str:

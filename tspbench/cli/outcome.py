@@ -4,18 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich.console import Console
-
+from tspbench.cli.console import make_console
 from tspbench.runner.request import Request
 from tspbench.runner.run import Outcome
 from tspbench.tables import estimate_problems, result_tables
 from tspbench.task import load_task
 
-PIPE_WIDTH = 160
-
-console = Console(highlight=False)
-if not console.is_terminal:
-    console.width = max(console.width, PIPE_WIDTH)
+console = make_console()
 
 
 def show_outcomes(outcomes: Sequence[Outcome], request: Request) -> None:

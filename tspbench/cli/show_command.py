@@ -20,9 +20,10 @@ def command(kind: str, name: str, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(page, indent=1, ensure_ascii=False))
         return
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
+
+    from tspbench.cli.console import make_console
 
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column(style="bold", no_wrap=True)
@@ -30,7 +31,7 @@ def command(kind: str, name: str, as_json: bool) -> None:
     for key, value in page.items():
         if value not in ("", None, [], {}):
             table.add_row(key.replace("_", " "), Text(_shown(value)))
-    Console(highlight=False).print(table)
+    make_console().print(table)
 
 
 def _shown(value: Any) -> str:

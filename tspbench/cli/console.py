@@ -1,0 +1,16 @@
+"""The console that commands print on."""
+
+from __future__ import annotations
+
+from rich.console import Console
+
+PIPE_WIDTH = 160
+"""Columns where there is no terminal whose width could be asked."""
+
+
+def make_console() -> Console:
+    """A console that never squeezes tables into the 80 columns of a pipe."""
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = max(console.width, PIPE_WIDTH)
+    return console
