@@ -64,7 +64,7 @@ def test_page(page: Path, slow: bool, tmp_path: Path, monkeypatch: pytest.Monkey
     namespace: dict[str, Any] = {"__name__": "page"}
     printed = ""
     for block in blocks(page):
-        if block.lacking or (("slow" in block.notes) and not slow):
+        if block.lacking or ("slow" in block.notes and not slow):
             continue
         if "file" in block.notes:
             path = tmp_path / block.notes["file"]
@@ -140,7 +140,8 @@ def test_compare_finds_what_is_wrong() -> None:
 
 
 def test_metrics_page_has_every_metric_and_its_penalty() -> None:
-    rows = re.findall(r"^\| (`.+?) \|.*\| (\S+) \| (-?\d\S*|–) \|$", (DOCS / "metrics.md").read_text("utf-8"), re.MULTILINE)
+    page = (DOCS / "metrics.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (`.+?) \|.*\| (\S+) \| (-?\d\S*|–) \|$", page, re.MULTILINE)
     said = {name: penalties for names, *penalties in rows for name in re.findall(r"`(.+?)`", names)}
     declared = {name: metric for name, metric in known_metrics().items() if metric.improvement_of is None}
     assert set(said) == set(declared)
