@@ -146,7 +146,7 @@ class NegativeOnly(Minimal):
 
 
 class OddRate(Minimal):
-    sample_rate = 12.5
+    sample_rate = 12
 
     def extract(self, mixtures, lengths, queries):
         return mixtures.copy()

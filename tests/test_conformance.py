@@ -56,7 +56,7 @@ def test_a_check_that_does_not_apply_is_skipped_with_a_reason() -> None:
         ("RaisesOnShort", {"0.1 s input"}, "ValueError: too short"),
         ("NeedsBoth", {"each query alone"}, "told audio only: TypeError"),
         ("NegativeOnly", {"declares honestly"}, "queries names negative kinds only"),
-        ("OddRate", {"declares honestly"}, "sample_rate is 12.5; expected a rate in Hz or None"),
+        ("OddRate", {"declares honestly"}, "sample_rate is 12; expected a rate in Hz or None"),
         (
             "OneText",
             BATCHED,

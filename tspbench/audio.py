@@ -66,6 +66,11 @@ def probe(path: Path) -> tuple[float, int, int]:
     return info.frames / info.samplerate, info.samplerate, info.channels
 
 
+def verify(path: Path, sha256: str) -> None:
+    """AudioError unless the file is the one that ``sha256`` names."""
+    _verified_bytes(path, sha256)
+
+
 def read_vector(path: Path) -> Audio:
     """Read a speaker vector from a ``.npy`` file as float32 of shape (D,)."""
     try:

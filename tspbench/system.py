@@ -260,6 +260,8 @@ def _convert(key: str, hint: Any, text: str) -> Any:
         if text.lower() in values:
             return values[text.lower()]
         raise UsageError(f"--option {key}={text}: expected true or false.")
+    if hint not in (int, float, str, Path):
+        raise UsageError(f"--option {key}={text}: an option of type {hint} cannot be given as text.")
     try:
         if hint is float and not math.isfinite(float(text)):
             raise ValueError
@@ -309,8 +311,9 @@ def _plugged(entry: importlib.metadata.EntryPoint) -> SystemRef:
     spec = importlib.util.find_spec(package)
     card = None
     for home in (spec.submodule_search_locations or ()) if spec else ():
-        path = Path(home).joinpath(*entry.module.split(".")[1:-1], "card.toml")
-        card = _read_card(path) if path.is_file() else None
+        folder = Path(home).joinpath(*entry.module.split(".")[1:-1])
+        paths = (folder / f"{entry.name}.card.toml", folder / "card.toml")
+        card = next((_read_card(path) for path in paths if path.is_file()), None)
     return SystemRef(entry.name, entry.module, entry.attr, card=card)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,13 @@ def estimate_problems(folder: Path) -> Table:
     return table
 
 
+def failure_reasons(folder: Path, most: int = 3) -> list[str]:
+    """The most frequent reasons for failed trials, with their counts."""
+    errors = (row["error"] for row in read_lines(folder / "trials.jsonl") if row["error"])
+    counts = Counter(f"{error['type']}: {error['message']}" for error in errors)
+    return [f"{count} × {reason}" for reason, count in counts.most_common(most)]
+
+
 def _problems(row: Mapping[str, Any]) -> list[str]:
     if row["error"]:
         return [row["error"]["type"].replace("_", " ")]
@@ -103,6 +111,8 @@ def _value(cell: Mapping[str, Any], usual: str) -> Text:
     if cell["interval"]:
         half = (cell["interval"]["high"] - cell["interval"]["low"]) / 2
         text.append(f" ±{half:.2f}", style="dim")
+    if cell["scored"] < cell["applicable"]:
+        text.append(f" penalised {cell['penalised_mean']:.2f}", style="red")
     own = f"{cell['scored']}/{cell['attempted']}"
     if own != usual:
         text.append(f" ({own})", style="yellow")

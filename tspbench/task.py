@@ -77,7 +77,10 @@ class FileReader:
         return audio.read(self.locate(clip), start_s=clip.start_s, duration_s=clip.duration_s, sha256=clip.sha256)
 
     def check(self, clip: Clip) -> None:
-        seconds, _, _ = audio.probe(self.locate(clip))
+        path = self.locate(clip)
+        seconds, _, _ = audio.probe(path)
+        if clip.sha256 is not None:
+            audio.verify(path, clip.sha256)
         if clip.start_s >= seconds:
             raise AudioError(f"{clip.path} lasts {seconds:.3f} s, but the trial starts reading at {clip.start_s} s.")
         end = clip.start_s + (clip.duration_s or 0.0)

@@ -114,3 +114,30 @@ class BatchAware:
 
     def extract(self, mixtures, lengths, queries):
         return mixtures / (1 + len(mixtures))
+
+
+class Counted:
+    """Leaves a mark every time that it is asked."""
+
+    def __init__(self, marker: Path = Path("marker")) -> None:
+        self.marker = marker
+
+    def extract(self, mixtures, lengths, queries):
+        with self.marker.open("a") as file:
+            file.write("." * len(mixtures))
+        return mixtures / 3
+
+
+class Generative:
+    aligned = False
+
+    def extract(self, mixtures, lengths, queries):
+        return mixtures
+
+
+class Weighty:
+    def weight_files(self):
+        return [Path("nowhere/net.pt")]
+
+    def extract(self, mixtures, lengths, queries):
+        return mixtures

@@ -73,5 +73,5 @@ def test_a_worker_that_dies_once_costs_no_trial(tiny: Callable[..., Path], tmp_p
 def test_a_system_that_always_dies_is_given_up(tiny: Callable[..., Path], tmp_path: Path) -> None:
     outcome = run("Doomed", tiny(30), tmp_path / "out")
     assert outcome.status == "failed"
-    assert "10 times in a row" in outcome.message
+    assert "10 trials in a row" in outcome.message
     assert len(list(read_lines(outcome.path / "trials.jsonl"))) < 30

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from tspbench.errors import OtherIdentity, UnknownName, UsageError
+from tspbench.errors import AudioError, MissingWeights, OtherIdentity, UnknownName, UsageError
 from tspbench.runner.baselines import cache_folder
 from tspbench.runner.request import Request
 from tspbench.runner.run import Outcome, run_systems
@@ -202,3 +202,49 @@ def test_the_record_names_everything_that_matters(tiny: Callable[..., Path], tmp
     assert record["environment"]["packages"]["numpy"] == np.__version__
     assert record["hardware"]["cores"] >= 1
     assert record["wall_time_s"] > 0
+
+
+def test_a_module_beside_the_system_is_part_of_its_code(tiny: Callable[..., Path], tmp_path: Path) -> None:
+    task = tiny(3)
+    (tmp_path / "helper.py").write_text("GAIN = 0.5\n")
+    (tmp_path / "mine.py").write_text(
+        "from helper import GAIN\nclass Mine:\n    def extract(self, m, n, q):\n        return m * GAIN\n"
+    )
+    request = Request(task=str(task), out=tmp_path / "out")
+    run_systems([f"{tmp_path / 'mine.py'}:Mine"], request)
+    (tmp_path / "helper.py").write_text("GAIN = 0.25\n")
+    with pytest.raises(OtherIdentity, match=r"system\.code"):
+        run_systems([f"{tmp_path / 'mine.py'}:Mine"], request)
+
+
+def test_kept_audio_is_scored_again_without_the_system(tiny: Callable[..., Path], tmp_path: Path) -> None:
+    task = tiny(3)
+    options = (f"marker={tmp_path / 'marker'}",)
+    run("Counted", task, tmp_path / "out", options, save_audio="all", metrics=("snr",))
+    outcome = run("Counted", task, tmp_path / "out", options, metrics=("snr", "si_sdr"))
+    assert outcome.summary["metrics"]["si_sdr"]["scored"] == 3
+    assert (tmp_path / "marker").read_text() == "..."
+
+
+def test_a_run_without_any_number_says_why(tiny: Callable[..., Path], tmp_path: Path) -> None:
+    outcome = run("Generative", tiny(3), tmp_path / "out", metrics=("si_sdr",))
+    assert "no metric applies: the system's output is not aligned with the target" in outcome.message
+
+
+def test_what_a_system_prints_is_kept(tiny: Callable[..., Path], tmp_path: Path) -> None:
+    outcome = run("Scribe", tiny(3, kind="tsasr"), tmp_path / "out", metrics=("wer",))
+    run("Scribe", tiny(3, kind="tsasr"), tmp_path / "out", metrics=("wer", "cer"))
+    assert (outcome.path / "system.log").read_text().count("scribbling") >= 6
+
+
+def test_a_checkpoint_that_is_not_there_is_named(tiny: Callable[..., Path], tmp_path: Path) -> None:
+    with pytest.raises(MissingWeights, match=r"Weighty\.weight_files names nowhere/net\.pt"):
+        run("Weighty", tiny(3), tmp_path / "out")
+
+
+def test_a_file_that_was_changed_is_refused(tiny: Callable[..., Path], tmp_path: Path) -> None:
+    task = tiny(3)
+    task.write_text(task.read_text().replace('"path": "0.wav"', '"path": "0.wav", "sha256": "' + "0" * 64 + '"', 1))
+    with pytest.raises(AudioError, match=r"Trial 't0': .*0\.wav is not the file that the trial list names"):
+        run("mixture", task, tmp_path / "out")
+    assert not (tmp_path / "out").exists()

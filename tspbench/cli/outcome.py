@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from tspbench.cli.console import make_console
 from tspbench.runner.request import Request
 from tspbench.runner.run import Outcome
-from tspbench.tables import estimate_problems, result_tables
+from tspbench.tables import estimate_problems, failure_reasons, result_tables
 from tspbench.task import load_task
 
 console = make_console()
@@ -24,7 +24,9 @@ def show_outcomes(outcomes: Sequence[Outcome], request: Request) -> None:
         console.print(f"left out: {name}: {reason}", markup=False)
     for outcome in outcomes:
         if outcome.failed:
-            console.print(f"[red]{outcome.label}: {outcome.failed} trials failed[/]; see {outcome.path}/trials.jsonl")
+            console.print(f"{outcome.label}: {outcome.failed} failed; all in {outcome.path}/trials.jsonl", style="red")
+            for reason in failure_reasons(outcome.path):
+                console.print(f"  {reason}", markup=False)
         if outcome.message:
             console.print(f"{outcome.label} is {outcome.status}: {outcome.message}", markup=False, style="red")
         done = " (was done already)" if outcome.already_done else ""

@@ -33,7 +33,7 @@ AHEAD = 2
 BACKLOG = 64
 """Answers that may wait to be scored before the system has to wait."""
 DEATHS = 10
-"""Deaths in a row after which a system is given up."""
+"""Trials in a row over which a system may die or hang before it is given up."""
 POOL_SECONDS = 900.0
 
 
@@ -240,17 +240,20 @@ class Engine:
                 self._finish(work.trial_id, failure_scores(self.orders.metrics, reason))
             return
         self._loaded = False
-        self._deaths += 1
-        if work == "load" or self._deaths >= DEATHS:
-            what = "while loading" if work == "load" else f"{DEATHS} times in a row"
-            raise CannotMeasure(f"The system failed {what}: {failure.message}. {failure.trace}".strip())
+        if work == "load":
+            raise CannotMeasure(f"The system failed while loading: {failure.message}. {failure.trace}".strip())
         self._blame(work, failure, again=failure.type != "timed_out")
+        if self._deaths >= DEATHS:
+            raise CannotMeasure(
+                f"The system failed {DEATHS} trials in a row: {failure.message}. {failure.trace}".strip()
+            )
 
     def _blame(self, batch: Batch, failure: Failure, again: bool) -> None:
         """Find out which trial of a batch it was: one at a time, each once more."""
         if len(batch.trial_ids) > 1 or (again and not batch.solo):
             self._ready.extendleft(reversed(batch.singles()))
             return
+        self._deaths += failure.type in ("worker_died", "timed_out")
         self._fail(batch.trial_ids[0], failure)
 
     def _take_load(self, value: Any) -> None:

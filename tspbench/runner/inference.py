@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from tspbench import audio, decode
-from tspbench.errors import UsageError
+from tspbench.errors import MissingWeights, UsageError
 from tspbench.runner.answers import Answer, Ask, Failure, Output, Prepared, SystemInfo
 from tspbench.runner.spool import write_samples
 from tspbench.system import System, SystemRef, import_class, parse_options
@@ -41,13 +41,13 @@ class SystemService:
         extracts, transcribes = _defines(cls, "extract"), _defines(cls, "transcribe")
         if not extracts and not transcribes:
             raise UsageError(f"{cls.__name__} has neither extract nor transcribe; see tspbench.System.")
-        weights = {path.name: _file_digest(path) for path in getattr(system, "weight_files", tuple)()}
+        weights = {path.name: _weights_digest(cls, path) for path in getattr(system, "weight_files", tuple)()}
         code = _code_digest(self.ref)
         options = {key: _plain(value) for key, value in self.options.items()}
         return SystemInfo(
             label=self.ref.label,
             options=options,
-            sample_rate=getattr(system, "sample_rate", None),
+            sample_rate=_sample_rate(system),
             queries=_queries(system),
             aligned=bool(getattr(system, "aligned", True)),
             extracts=extracts,
@@ -156,15 +156,33 @@ def _plain(value: Any) -> Any:
 
 
 def _code_digest(ref: SystemRef) -> str:
-    """sha256 over the Python files that make a system: its file, or its folder."""
-    home = Path(ref.module) if ref.path else Path(str(sys.modules[ref.module].__file__)).parent
-    files = [home] if home.is_file() else sorted(home.rglob("*.py"))
+    """sha256 over the Python files that make a system: its folder, or its file and what that imported beside it."""
+    home = Path(ref.module if ref.path else str(sys.modules[ref.module].__file__)).resolve().parent
+    files = _loaded_below(home) if ref.path else sorted(home.rglob("*.py"))
     sha = hashlib.sha256()
     for file in files:
-        sha.update(file.name.encode() + b"\0" + file.read_bytes())
+        sha.update(str(file.relative_to(home)).encode() + b"\0" + file.read_bytes())
     return sha.hexdigest()
 
 
-def _file_digest(path: Path) -> str:
+def _loaded_below(folder: Path) -> list[Path]:
+    """The files of the modules that a system's own file has imported from beside it."""
+    files = {Path(str(module.__file__)) for module in list(sys.modules.values()) if getattr(module, "__file__", None)}
+    return sorted(f for f in files if f.suffix == ".py" and folder in f.parents and "site-packages" not in f.parts)
+
+
+def _sample_rate(system: Any) -> int | None:
+    rate = getattr(system, "sample_rate", None)
+    if rate is None or (isinstance(rate, int) and not isinstance(rate, bool) and rate > 0):
+        return rate
+    raise UsageError(f"{type(system).__name__}.sample_rate is {rate!r}; expected a rate in Hz, or None for any.")
+
+
+def _weights_digest(cls: type[Any], path: Path) -> str:
+    if not path.is_file():
+        raise MissingWeights(
+            f"{cls.__name__}.weight_files names {path}, which is not there. Put the checkpoint in that place; "
+            "the bundled systems and tasks of 'tspbench list' run without one."
+        )
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

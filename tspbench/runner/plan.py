@@ -53,7 +53,7 @@ def todo(ids: Sequence[str], batch_size: int, folder: RunFolder, spool: Spool) -
             unanswered.add(trial_id)
         elif state.status != "ok":
             failed.append(trial_id)
-        elif state.output_digest is None or spool.holds(trial_id, state.output_digest):
+        elif state.output_digest is None or spool.take_back(trial_id, state.output_digest, folder.kept(trial_id)):
             to_score.append(trial_id)
         else:
             unanswered.add(trial_id)

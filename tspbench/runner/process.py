@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -12,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 from tspbench.runner.answers import Trouble
@@ -45,11 +47,13 @@ class Child:
 
     At most one request is under way at a time: :meth:`send`, then wait on
     :attr:`connection`, then :meth:`receive`. :meth:`ask` does all three.
+    What the child prints is added to ``log_to`` when it ends.
     """
 
     def __init__(self, factory: Callable[..., Any], *arguments: Any, single_thread: bool = False) -> None:
         self._start = ("__start__", (factory, *arguments))
         self._environment = {**KEEP_MEMORY, **OPENBLAS, **os.environ, **(ONE_THREAD if single_thread else {})}
+        self.log_to: Path | None = None
         self.busy_with: Any = None
         self.deadline: float | None = None
         self._launch()
@@ -106,11 +110,21 @@ class Child:
         if self._process.poll() is None:
             self._process.kill()
         self._process.wait()
+        if self.log_to is not None:
+            self._keep_log(self.log_to)
         self._log.close()
 
     @property
     def overdue(self) -> bool:
         return self.deadline is not None and time.monotonic() > self.deadline
+
+    def _keep_log(self, path: Path) -> None:
+        self._log.seek(0)
+        with contextlib.suppress(OSError):
+            printed = self._log.read()
+            if printed:
+                with path.open("ab") as file:
+                    file.write(printed)
 
     def _settle(self) -> None:
         """Take in the answer to the start request before anything else is asked."""

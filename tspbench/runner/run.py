@@ -199,33 +199,44 @@ def _execute(job: Job, observer: Observer) -> Outcome:
     baselines = Baselines(instruments=job.chosen.instruments)
     try:
         if folder.complete(job.task.ids):
-            return _outcome(job, folder, "", already_done=folder.sealed)
+            return _outcome(job, folder, Broken(), already_done=folder.sealed)
         folder.begin()
-        message = _work(job, folder, baselines, observer)
-        return _outcome(job, folder, message, baselines=baselines)
+        job.child.log_to = folder.path / "system.log"
+        broken = _work(job, folder, baselines, observer)
+        return _outcome(job, folder, broken, baselines=baselines)
     finally:
         baselines.close()
         folder.close()
 
 
-def _work(job: Job, folder: RunFolder, baselines: Baselines, observer: Observer) -> str:
-    """Run to the end, or to the reason why not: an empty string or that reason."""
+@dataclass(frozen=True)
+class Broken:
+    """Why a run stopped before its end; no message: it did not."""
+
+    message: str = ""
+    by_system: bool = False
+
+
+def _work(job: Job, folder: RunFolder, baselines: Baselines, observer: Observer) -> Broken:
+    """Run to the end, or to the reason why not."""
     start = time.monotonic()
     spent = folder.record["wall_time_s"]
-    message = ""
+    broken = Broken()
     try:
         _drive(job, folder, baselines, observer)
     except KeyboardInterrupt:
-        message = "Interrupted. The same command goes on where it stopped."
+        broken = Broken("Interrupted. The same command goes on where it stopped.")
+    except DiskFull as error:
+        broken = Broken(str(error))
     except CannotMeasure as error:
-        message = str(error)
+        broken = Broken(str(error), by_system=True)
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
-        message = str(DiskFull(str(error)))
+        broken = Broken(str(DiskFull(str(error))))
     with contextlib.suppress(OSError):
         folder.write_record(wall_time_s=round(spent + time.monotonic() - start, 3))
-    return message
+    return broken
 
 
 def _drive(job: Job, folder: RunFolder, baselines: Baselines, observer: Observer) -> None:
@@ -267,7 +278,7 @@ def _pool(size: int, setting: Setting) -> Iterator[list[Child]]:
 
 
 def _outcome(
-    job: Job, folder: RunFolder, message: str, *, baselines: Baselines | None = None, already_done: bool = False
+    job: Job, folder: RunFolder, broken: Broken, *, baselines: Baselines | None = None, already_done: bool = False
 ) -> Outcome:
     """Write the summary, seal the folder (or say that it is partial), and tell."""
     if already_done and (folder.path / "summary.json").exists():
@@ -275,16 +286,28 @@ def _outcome(
         return Outcome(job.info.label, folder.path, "sealed", found, _failures(found), job.chosen.left_out,
                        already_done=True)  # fmt: skip
     is_bound = job.card is not None and job.card.role == "bound"
-    if baselines and is_bound and not message:
+    if baselines and is_bound and not broken.message:
         upper = UPPER if QueryKind.TRUTH in job.info.queries else ""
         summary.remember_bound(folder.path, upper + job.info.label, baselines)
     found = summary.summarise(folder.path, baselines)
     nothing = found["trials"]["ok"] == 0
-    status = "partial" if message and not nothing else "failed" if nothing else "sealed"
+    status = "partial" if broken.message else "sealed"
+    if nothing and (broken.by_system or not broken.message):
+        status = "failed"
     with contextlib.suppress(OSError):
         write_json(folder.path / "summary.json", found)
         folder.seal(status, counts=found["trials"])
+    message = broken.message or _nothing_applies(found)
     return Outcome(job.info.label, folder.path, status, found, _failures(found), job.chosen.left_out, message)
+
+
+def _nothing_applies(found: Mapping[str, Any]) -> str:
+    """Why a finished run has no number, if it has none."""
+    columns = found["metrics"].values()
+    if any(column["applicable"] for column in columns):
+        return ""
+    reasons = dict.fromkeys(reason for column in columns for reason in column["reasons"])
+    return f"no metric applies: {'; '.join(reasons)}. Choose others with --metrics."
 
 
 def _failures(found: Mapping[str, Any]) -> int:

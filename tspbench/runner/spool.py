@@ -44,6 +44,14 @@ class Spool:
         path = self.estimate(trial_id)
         return path.exists() and path.stat().st_size % 4 == 0 and audio.digest(read_samples(path)) == digest
 
+    def take_back(self, trial_id: str, digest: str, kept: Path) -> bool:
+        """Make sure that the estimate of a trial lies here, from the kept audio if need be; False if it cannot."""
+        if not self.holds(trial_id, digest):
+            if not kept.exists():
+                return False
+            write_samples(self.estimate(trial_id), audio.read(kept)[0])
+        return self.holds(trial_id, digest)
+
     def claim(self, trial_id: str) -> None:
         """Make ready for a trial, with the files of a finished one where there are any."""
         for suffix, free in self._free.items():
