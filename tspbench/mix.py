@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import re
 import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import cast
 
 from tspbench.corpus import Corpus, Progress, read_corpus, refuse
-from tspbench.draw import Length, Rules, draw, slug
+from tspbench.draw import Length, Rules, draw
 from tspbench.errors import TspbenchError, UsageError
 from tspbench.manifest import Header, Manifest, write
 from tspbench.system import known_systems
@@ -77,7 +78,7 @@ def mix(
     header = Header(
         kind=kind,
         sample_rate=rate,
-        name=slug(out.resolve().name) or "mix",
+        name=_name(out),
         data_root=Path(os.path.relpath(read.root, out.resolve())).as_posix(),
         cluster=CLUSTER[kind],
         metrics=(*DEFAULT_METRICS[kind], "leakage") if absent and kind is not TaskKind.TSASR else (),
@@ -124,6 +125,11 @@ def _length(length: Length | str | None, kind: TaskKind) -> Length:
     if not (math.isfinite(seconds) and seconds > 0):
         raise UsageError(f"--length {length}: expected target, min, max or a number of seconds.")
     return seconds
+
+
+def _name(out: Path) -> str:
+    """The folder's name as that of a task, which names folders too."""
+    return re.sub(r"[^A-Za-z0-9-]+", "_", out.resolve().name)[:40].strip("_-") or "mix"
 
 
 def _check_audible(trials: Sequence[Trial], corpus: Corpus, rate: int, progress: Progress | None) -> None:

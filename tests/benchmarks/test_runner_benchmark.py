@@ -6,7 +6,7 @@ Run with: nox -s benchmarks
 from __future__ import annotations
 
 import json
-import os
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -28,6 +28,12 @@ from tspbench.types import Mix, QueryRecipe, Role, Source, TaskKind, Trial
 pytestmark = pytest.mark.bench
 METRICS = ("snr", "si_sdr", "si_sdr_i")
 OVERHEAD_MS = 3.0
+LAUNCHER = """
+import resource, subprocess, sys
+subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+"""
+"""A small process in between: a child starts with the peak of the one that it was forked from."""
 
 
 def write_task(folder: Path, trials: int, seconds: float, rate: int) -> Path:
@@ -93,14 +99,10 @@ def test_overhead_per_trial(seconds: float, rate: int, few: int, many: int, tmp_
 def peak_memory(path: Path, out: Path, limit: int) -> int:
     """Peak resident bytes of the largest process of a run."""
     arguments = ["run", "--system", "mixture", "--task", str(path), "--limit", str(limit), "--out", str(out)]
-    child = os.fork()
-    if child == 0:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        os.execv(sys.executable, [sys.executable, "-m", "tspbench", *arguments])
-    _, status, usage = os.wait4(child, 0)
-    assert status == 0
+    command = [sys.executable, "-m", "tspbench", *arguments]
+    done = subprocess.run([sys.executable, "-c", LAUNCHER, *command], check=True, capture_output=True, text=True)
     assert json.loads((out / "run.json").read_text())["status"] == "sealed"
-    return usage.ru_maxrss * 1024
+    return int(done.stdout) * 1024
 
 
 def test_memory_does_not_grow_with_the_trials(tmp_path: Path, benchmark: Callable[..., None]) -> None:

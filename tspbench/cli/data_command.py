@@ -12,7 +12,7 @@ from tspbench.types import TaskKind
 
 @click.group("data")
 def command() -> None:
-    """Make trial lists from your own recordings."""
+    """Make trial lists from your own recordings; write a task's audio for systems outside tspbench."""
 
 
 @command.command("mix")
@@ -40,3 +40,25 @@ def mix_command(**settings: Any) -> None:
     with Steps(console) as steps:
         path = mix(**settings, progress=steps)
     click.echo(report(path))
+
+
+@command.command("export")
+@click.option("--task", required=True, metavar="TASK", help="A task's name, or a path to a manifest (.jsonl).")
+@click.option("--out", required=True, type=click.Path(path_type=Path), metavar="DIR", help="New or empty.")
+@click.option("--limit", type=int, metavar="N", help="Only the first N trials (a trial list of its own).")
+@click.option("--data-root", type=click.Path(path_type=Path), metavar="DIR", help="Where a manifest's paths start.")
+@click.option("--truth", is_flag=True, help="Add the answers: targets, interferers, transcripts.")
+@click.option("--rate", type=int, metavar="HZ", help="Default: the task's.")
+def export_command(truth: bool, rate: int | None, **settings: Any) -> None:
+    """Write a task's mixtures and queries as files, for a system outside tspbench.
+
+    DIR gets mixtures/TRIAL_ID.wav, queries/TRIAL_ID/ and a table, trials.jsonl
+    and trials.csv. What the system makes of them, tspbench score scores.
+    """
+    from tspbench.cli.outcome import console
+    from tspbench.cli.steps import Steps
+    from tspbench.export import export, report
+
+    with Steps(console) as steps:
+        export(**settings, truth=truth, rate=rate, progress=steps)
+    click.echo(report(**settings))

@@ -219,6 +219,8 @@ class Engine:
             return
         if isinstance(value, Trouble):
             _stop_if_fatal(value)
+        if child is not self.system and self._jobs:
+            self._send_job(child, self._jobs.popleft())  # it works on while this result is written down
         if work == "load":
             self._take_load(value)
         elif isinstance(work, Batch):
