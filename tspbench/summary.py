@@ -211,9 +211,12 @@ def _number(value: Any) -> float | None:
 def remember_bound(folder: Path, label: str, baselines: Baselines) -> None:
     """Keep a bound's scores for the position of later runs on the same trials."""
     inputs = {row["trial_id"]: row["input_digest"] for row in read_lines(folder / "trials.jsonl")}
-    for row in read_lines(folder / "scores.jsonl"):
-        digest = inputs.get(row["trial_id"])
-        if digest and row["status"] != Status.FAILED:
-            score = Score(row["value"], Status(row["status"]), row["reason"], row.get("counts"))
-            baselines.add(digest, {row["metric"]: score}, label)
-    baselines.commit()
+    for trial_id, rows in itertools.groupby(read_lines(folder / "scores.jsonl"), lambda row: row["trial_id"]):
+        scores = {
+            row["metric"]: Score(row["value"], Status(row["status"]), row["reason"], row.get("counts"))
+            for row in rows
+            if row["status"] != Status.FAILED
+        }
+        digest = inputs.get(trial_id)
+        if digest and scores:
+            baselines.add(digest, scores, label)

@@ -90,3 +90,14 @@ def test_the_manifest_runs_at_once(
     with pytest.raises(SystemExit) as left:
         main()
     assert left.value.code == 0
+
+
+@pytest.mark.parametrize(
+    ("folder", "name"), [("my-set", "my-set"), ("My set, v2.1", "My_set_v2_1"), ("-_-", "mix"), ("a" * 60, "a" * 40)]
+)
+def test_the_task_is_called_as_its_folder(
+    folder: str, name: str, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / folder
+    assert run(monkeypatch, "--corpus", corpus, "--kind", "lass", "--trials", 1, "--snr", 0, 5, "--out", out) == 0
+    assert Manifest(out / "manifest.jsonl").header.name == name

@@ -124,3 +124,17 @@ def test_a_really_full_disk(tiny: Callable[..., Path], tmp_path: Path) -> None:
         assert lines(resumed.path) == lines(honest(task, tmp_path / "whole").path)
     finally:
         subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_an_interrupt_stops_the_systems_that_would_follow(tiny: Callable[..., Path], tmp_path: Path) -> None:
+    task, out = tiny(30), tmp_path / "out"
+    arguments = ["--system", f"{HERE}:Slow,{HERE}:Mute", "--task", str(task), "--out", str(out)]
+    command = [sys.executable, "-m", "tspbench", "run", *arguments, "--option", "Slow.seconds=0.1"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    while not (out / "Slow" / "scores.jsonl").exists() or not (out / "Slow" / "scores.jsonl").stat().st_size:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate()
+    assert process.returncode == 3
+    assert "Slow (partial)" in output
+    assert not (out / "Mute").exists()

@@ -17,7 +17,7 @@ COMMANDS: Mapping[str, str] = {
     "list": "List systems, tasks or metrics.",
     "show": "Show everything about one system, task or metric.",
     "check": "Check that a system keeps the contract.",
-    "data": "Make trial lists from your own recordings.",
+    "data": "Make trial lists from your own recordings; export a task for systems elsewhere.",
 }
 
 

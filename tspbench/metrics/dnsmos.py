@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from tspbench.errors import UsageError
+from tspbench.mel import mel_power
 from tspbench.metrics.declaration import Metric, Need, Score
 from tspbench.metrics.guards import SILENT_ESTIMATE
 from tspbench.metrics.level import Policy, leveled
@@ -102,28 +102,10 @@ def mel_features(window: Audio) -> Audio:
     321 samples every 160, zeros beyond the ends) and ``power_to_db(ref=max)``
     (1e-10 at least, 80 dB of range), then ``(dB + 40) / 40``.
     """
-    padded = np.pad(window.astype(np.float64), _FFT // 2)
-    frames = np.lib.stride_tricks.sliding_window_view(padded, _FFT)[::_MEL_HOP]
-    hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(_FFT) / _FFT)
-    power = np.abs(np.fft.rfft(frames * hann)) ** 2 @ _mel_filters().T
+    power = mel_power(window, SAMPLE_RATE, _FFT, _MEL_HOP, _MELS)
     db = 10 * np.log10(np.maximum(power, 1e-10) / max(power.max(), 1e-10))
     features: Audio = ((np.maximum(db, -80.0) + 40) / 40).astype(np.float32)
     return features
-
-
-@cache
-def _mel_filters() -> npt.NDArray[np.float64]:
-    """Slaney's triangles of unit area from 0 to 8 kHz, shape (120, 161)."""
-    step, knee = 200 / 3, 1000.0
-    ratio = np.log(6.4) / 27
-    knee_mel = knee / step
-    mel = np.linspace(0, knee_mel + np.log(SAMPLE_RATE / 2 / knee) / ratio, _MELS + 2)
-    edges = np.where(mel < knee_mel, mel * step, knee * np.exp(ratio * (mel - knee_mel)))
-    bins = np.fft.rfftfreq(_FFT, 1 / SAMPLE_RATE)
-    low, centre, high = edges[:-2, None], edges[1:-1, None], edges[2:, None]
-    triangles = np.minimum((bins - low) / (centre - low), (high - bins) / (high - centre))
-    filters: npt.NDArray[np.float64] = np.maximum(triangles, 0) * 2 / (high - low)
-    return filters
 
 
 @cache

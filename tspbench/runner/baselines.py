@@ -56,7 +56,8 @@ class Baselines:
     def add(self, input_digest: str, scores: Mapping[str, Score], row: str = MIXTURE) -> None:
         """Remember scores by metric id."""
         rows = [(input_digest, self._key(row, name), _pack(score)) for name, score in scores.items()]
-        with contextlib.suppress(sqlite3.Error):
+        # Committed at once: runs beside this one write to the same table.
+        with contextlib.suppress(sqlite3.Error), self._db:
             self._db.execute("INSERT OR IGNORE INTO label VALUES (?)", [row])
             self._db.executemany("INSERT OR REPLACE INTO baseline VALUES (?, ?, ?)", rows)
 
@@ -66,12 +67,7 @@ class Baselines:
             return [label for (label,) in self._db.execute("SELECT name FROM label ORDER BY name")]
         return []
 
-    def commit(self) -> None:
-        with contextlib.suppress(sqlite3.Error):
-            self._db.commit()
-
     def close(self) -> None:
-        self.commit()
         self._db.close()
 
     def _key(self, row: str, metric_id: str) -> str:
@@ -84,7 +80,7 @@ class Baselines:
 
     @staticmethod
     def _connect(name: str) -> sqlite3.Connection:
-        db = sqlite3.connect(name, timeout=10)
+        db = sqlite3.connect(name, timeout=2)
         db.execute("PRAGMA journal_mode=WAL")
         db.execute("PRAGMA synchronous=OFF")
         db.execute(

@@ -55,6 +55,7 @@ class Outcome:
     left_out: Mapping[str, str] = field(default_factory=dict)
     message: str = ""
     already_done: bool = False
+    stops_all: bool = False
 
 
 @dataclass
@@ -98,7 +99,7 @@ def run_systems(
             _job(request, task, chosen, child, info, ref.card, several=len(refs) > 1)
             for ref, child, info in zip(refs, children, infos, strict=True)
         ]
-        return [_execute(job, observer) for job in _checked(jobs)]
+        return list(_executed(_checked(jobs), observer))
 
 
 def score_estimates(
@@ -190,6 +191,15 @@ def _record(job: Job) -> dict[str, Any]:
         "wall_time_s": 0.0,
         "edits": [],
     }
+
+
+def _executed(jobs: Sequence[Job], observer: Observer) -> Iterator[Outcome]:
+    """One run after the other; what stops one for a reason of the user's or the machine's stops all."""
+    for job in jobs:
+        outcome = _execute(job, observer)
+        yield outcome
+        if outcome.stops_all:
+            return
 
 
 def _execute(job: Job, observer: Observer) -> Outcome:
@@ -298,7 +308,8 @@ def _outcome(
         write_json(folder.path / "summary.json", found)
         folder.seal(status, counts=found["trials"])
     message = broken.message or _nothing_applies(found)
-    return Outcome(job.info.label, folder.path, status, found, _failures(found), job.chosen.left_out, message)
+    return Outcome(job.info.label, folder.path, status, found, _failures(found), job.chosen.left_out, message,
+                   stops_all=bool(broken.message) and not broken.by_system)  # fmt: skip
 
 
 def _nothing_applies(found: Mapping[str, Any]) -> str:
