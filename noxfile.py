@@ -1,4 +1,4 @@
-"""What people and CI run: ``nox -s demo``, ``nox -s tests``, ``nox -s lint``, ``nox -s benchmarks``."""
+"""What people and CI run: ``nox -s demo``, ``tests``, ``lint``, ``wheel``, ``parity``, ``benchmarks``."""
 
 from __future__ import annotations
 
@@ -51,9 +51,18 @@ def wheel(session: nox.Session) -> None:
     """Build the wheel, install it into an environment of its own, use it outside the repository."""
     session.install("build")
     folder = Path(session.create_tmp())
+    for old in (folder / "dist").glob("*.whl"):
+        old.unlink()
     session.run("python", "-m", "build", "--wheel", "--outdir", str(folder / "dist"), silent=True)
-    session.install("--force-reinstall", "--no-deps", *map(str, (folder / "dist").glob("*.whl")))
-    session.install("tspbench", "--find-links", str(folder / "dist"))
+    session.install("--force-reinstall", *map(str, (folder / "dist").glob("*.whl")))
     session.chdir(folder)
     session.run("tspbench", "list", "systems")
     session.run("tspbench", "run", "--system", "mixture,nmf", "--task", "lass-demo", "--limit", "4", "--fresh")
+
+
+@nox.session
+def parity(session: nox.Session) -> None:
+    """The instruments beside the packages they stand for: transformers, and resemblyzer as published."""
+    session.install("-e", ".[speaker,transformers]", *TEST_DEPENDENCIES)
+    session.install("setuptools<81")  # the published resemblyzer imports pkg_resources through webrtcvad
+    session.run("pytest", "tests/instruments", "tests/metrics/test_text.py", "-m", "not bench", "-rs", *session.posargs)

@@ -137,7 +137,7 @@ def test_another_identity_is_refused_and_every_difference_named(folder: RunFolde
 def test_another_version_of_a_metric_is_refused(folder: RunFolder) -> None:
     folder.close()
     newer = {**RECORD, "metrics": [{"id": "snr", "version": 2}]}
-    with pytest.raises(OtherIdentity, match="version of snr: 1 there, 2 now"):
+    with pytest.raises(OtherIdentity, match=r"metric snr\.version: 1 there, 2 now"):
         RunFolder(folder.path, newer)
 
 
@@ -249,9 +249,9 @@ def test_lines_of_a_file_that_is_not_there_are_none(tmp_path: Path) -> None:
 def test_setting_aside_moves_and_deletes_nothing(tmp_path: Path) -> None:
     assert set_aside(tmp_path / "run") is None
     (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "x").write_text("1")
+    (tmp_path / "run" / "run.json").write_text("1")
     aside = set_aside(tmp_path / "run")
     assert aside is not None
     assert aside.name.startswith("run.replaced-")
-    assert (aside / "x").read_text() == "1"
+    assert (aside / "run.json").read_text() == "1"
     assert not (tmp_path / "run").exists()

@@ -12,8 +12,8 @@ import pandas as pd
 import pytest
 
 from tspbench import summary
+from tspbench.baselines import MIXTURE, UPPER, Baselines
 from tspbench.metrics import Metric, Need, Score, Status, resolve
-from tspbench.runner.baselines import MIXTURE, UPPER, Baselines
 from tspbench.stats import mean_interval
 from tspbench.store import write_json
 from tspbench.summary import remember_bound, summarise

@@ -26,6 +26,9 @@ from tspbench.errors import ManifestError
 from tspbench.types import QueryKind, TaskKind, Trial
 
 T = TypeVar("T")
+LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._@+=-]{0,63}")
+"""What may name a task or a row, and so a folder."""
+LABEL_RULE = "Use up to 64 of the characters A-Z a-z 0-9 . _ @ + = - and spaces, a letter or digit first."
 SCHEMA = 1
 TRIAL_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+=-]{0,127}")
 
@@ -140,6 +143,8 @@ class Manifest(Sequence[Trial]):
                 f"(this tspbench reads version {SCHEMA})."
             )
         header = self._decoded(Header, number, value)
+        if not LABEL.fullmatch(header.name):
+            raise ManifestError(f"{self.path}: the name {header.name!r} cannot name a folder. {LABEL_RULE}")
         if header.sample_rate < 1:
             raise ManifestError(f"{self.path}, line {number}: sample_rate must be positive, got {header.sample_rate}.")
         return header

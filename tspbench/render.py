@@ -55,7 +55,7 @@ def _place(source: Source, read: Read, sample_rate: int) -> npt.NDArray[np.float
 
 def _length(trial: Trial, placed: list[npt.NDArray[np.float32]], sample_rate: int) -> int:
     rule = trial.mix.length
-    if isinstance(rule, float):
+    if isinstance(rule, int | float):
         return round(rule * sample_rate)
     if rule == "target":
         return next(len(s) for s, source in zip(placed, trial.sources, strict=True) if source.role is Role.TARGET)

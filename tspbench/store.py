@@ -138,12 +138,21 @@ class RunFolder:
 
 
 def set_aside(path: Path) -> Path | None:
-    """Move an existing run folder out of the way (nothing is deleted); where it went, or None."""
+    """Move an existing run folder out of the way (nothing is deleted); where it went, or None.
+
+    Raises
+    ------
+    UsageError
+        It holds no run, or another process is writing it.
+    """
     if not path.exists():
         return None
+    refuse_foreign(path)
+    lock = _locked(path)
     stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
     aside = path.with_name(f"{path.name}.replaced-{stamp}-{os.getpid()}")
     path.rename(aside)
+    lock.close()
     return aside
 
 
@@ -259,8 +268,9 @@ def _merged(existing: Mapping[str, Any] | None, record: Mapping[str, Any]) -> di
     """The record of a run that goes on: its history stays, metrics are added."""
     if existing is None:
         return {"schema": SCHEMA, "status": "started", **record}
-    metrics = {metric["id"]: metric for metric in [*existing["metrics"], *record["metrics"]]}
-    return {**record, **existing, "metrics": list(metrics.values())}
+    known = {metric["id"] for metric in existing["metrics"]}
+    added = [metric for metric in record["metrics"] if metric["id"] not in known]
+    return {**record, **existing, "metrics": [*existing["metrics"], *added]}
 
 
 def refuse_other(path: Path, record: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -273,24 +283,29 @@ def refuse_other(path: Path, record: Mapping[str, Any]) -> dict[str, Any] | None
     UsageError
         It holds something that is no run.
     """
-    if path.exists() and not path.is_dir():
-        raise UsageError(f"{path} is a file, not a folder. Choose another --out.")
+    refuse_foreign(path)
     if not (path / "run.json").exists():
-        if path.exists() and any(name.name not in (".lock", "run.draft") for name in path.iterdir()):
-            raise UsageError(f"{path} is not empty and holds no run. Choose another --out.")
         return None
     existing = read_record(path)
     _same_identity(path, existing, record)
     return existing
 
 
+def refuse_foreign(path: Path) -> None:
+    """Refuse a path that holds something else than a run (UsageError); free and run folders pass."""
+    if path.exists() and not path.is_dir():
+        raise UsageError(f"{path} is a file, not a folder. Choose another --out.")
+    if not path.exists() or (path / "run.json").exists():
+        return
+    if any(name.name not in (".lock", "run.draft") for name in path.iterdir()):
+        raise UsageError(f"{path} is not empty and holds no run. Choose another --out.")
+
+
 def _same_identity(path: Path, existing: Mapping[str, Any], record: Mapping[str, Any]) -> None:
     differences = list(_differences(existing["identity"], record["identity"]))
-    versions = {metric["id"]: metric["version"] for metric in existing["metrics"]}
+    there = {metric["id"]: metric for metric in existing["metrics"]}
     for metric in record["metrics"]:
-        found = versions.get(metric["id"], metric["version"])
-        if found != metric["version"]:
-            differences.append(f"version of {metric['id']}: {found} there, {metric['version']} now")
+        differences += _differences(there.get(metric["id"], metric), metric, f"metric {metric['id']}")
     if differences:
         raise OtherIdentity(
             f"{path} holds another run. What differs: {'; '.join(differences)}. "

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tspbench.baselines import MIXTURE, UPPER, Baselines
 from tspbench.metrics import Metric, Score, Status, resolve
-from tspbench.runner.baselines import MIXTURE, UPPER, Baselines
 from tspbench.stats import ratio_interval
 from tspbench.store import SCHEMA, read_lines, read_record
 

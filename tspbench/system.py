@@ -38,6 +38,8 @@ from tspbench.errors import MissingExtra, UnknownName, UsageError, nearest
 from tspbench.types import Audio, Query, QueryKind, TaskKind
 
 GROUP = "tspbench.systems"
+BUNDLED = "tspbench.systems"
+"""The package of the systems that come with tspbench."""
 
 
 class System:
@@ -298,11 +300,11 @@ def _import_file(path: Path) -> types.ModuleType:
 
 
 def _card_folders() -> Iterator[tuple[str, Path]]:
-    spec = importlib.util.find_spec("tspbench.systems")
+    spec = importlib.util.find_spec(BUNDLED)
     for home in (spec.submodule_search_locations or ()) if spec else ():
         for folder in sorted(Path(home).iterdir()):
             if folder.is_dir() and not folder.name.startswith(("_", ".")):
-                yield f"tspbench.systems.{folder.name}", folder
+                yield f"{BUNDLED}.{folder.name}", folder
 
 
 def _plugged(entry: importlib.metadata.EntryPoint) -> SystemRef:

@@ -7,11 +7,13 @@ a task too. Listing reads TOML only.
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import importlib.metadata
 import importlib.util
 import itertools
 import os
+import sys
 import tomllib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -166,7 +168,7 @@ class Task:
         return self.trials.ids[: self.limit]
 
     def __len__(self) -> int:
-        return len(self.ids)
+        return len(self.trials) if self.limit is None else min(self.limit, len(self.trials))
 
     def __iter__(self) -> Iterator[Trial]:
         return itertools.islice(iter(self.trials), self.limit)
@@ -179,6 +181,15 @@ class Task:
         if limit is not None and limit < 1:
             raise UsageError(f"--limit must be at least 1, got {limit}.")
         return replace(self, limit=limit)
+
+    @cached_property
+    def reader_digest(self) -> str:
+        """Identity of the code that makes the audio, where it does not come from files; else empty."""
+        if self.info.reader is None:
+            return ""
+        module = sys.modules[self.info.reader.partition(":")[0]]
+        files = sorted(Path(str(module.__file__)).parent.rglob("*.py"))
+        return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
     @cached_property
     def digest(self) -> str:

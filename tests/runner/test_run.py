@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import soundfile
 
+from tspbench.baselines import cache_folder
 from tspbench.errors import AudioError, MissingWeights, OtherIdentity, UnknownName, UsageError
-from tspbench.runner.baselines import cache_folder
 from tspbench.runner.request import Request
 from tspbench.runner.run import Outcome, run_systems
 from tspbench.store import read_lines
@@ -95,11 +95,9 @@ def test_several_systems_get_folders_of_their_own(tiny: Callable[..., Path], tmp
 def test_clean_is_at_the_top_and_its_position_is_one(tiny: Callable[..., Path], tmp_path: Path) -> None:
     clean, _ = run_systems(["clean", "mixture"], Request(task=str(tiny(3)), out=tmp_path / "out"))
     assert clean.summary["metrics"]["si_sdr"]["mean"] == 100.0
-    assert clean.summary["metrics"]["si_sdr"]["bounds"]["position"] == {
-        "value": 1.0,
-        "lower": "mixture",
-        "upper": "clean",
-    }
+    position = clean.summary["metrics"]["si_sdr"]["bounds"]["position"]
+    assert (position["value"], position["lower"]) == (1.0, "mixture")
+    assert position["upper"].startswith("clean@")
 
 
 def test_the_mixture_is_scored_once_per_machine(tiny: Callable[..., Path], tmp_path: Path) -> None:

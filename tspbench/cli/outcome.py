@@ -24,7 +24,8 @@ def show_outcomes(outcomes: Sequence[Outcome], request: Request) -> None:
         console.print(f"left out: {name}: {reason}", markup=False)
     for outcome in outcomes:
         if outcome.failed:
-            console.print(f"{outcome.label}: {outcome.failed} failed; all in {outcome.path}/trials.jsonl", style="red")
+            where = f"{outcome.path}/trials.jsonl"
+            console.print(f"{outcome.label}: {outcome.failed} failed; all in {where}", markup=False, style="red")
             for reason in failure_reasons(outcome.path):
                 console.print(f"  {reason}", markup=False)
         if outcome.message:

@@ -46,10 +46,7 @@ class Recogniser(Protocol):
 
 
 class SpeakerEncoder(Protocol):
-    """Speech to a vector that tells voices apart. Attributes as for :class:`Recogniser`.
-
-    ``cosine_bounds`` are the least and the greatest cosine of two of its vectors.
-    """
+    """Speech to a vector that tells voices apart. Attributes as for :class:`Recogniser`."""
 
     @property
     def name(self) -> str: ...

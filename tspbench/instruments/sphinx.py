@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tspbench.instruments.base import files_digest, package, versions
+from tspbench.instruments.base import files_digest, versions
 from tspbench.types import Audio
 
 
@@ -22,9 +22,10 @@ class Pocketsphinx:
     sample_rate = 16_000
 
     def __init__(self) -> None:
-        sphinx = package("pocketsphinx", "The recogniser 'pocketsphinx'", "pocketsphinx")
-        self._model = Path(sphinx.get_model_path("en-us"))
-        self._decoder = sphinx.Decoder(loglevel="FATAL", cmn="batch", samprate=float(self.sample_rate))
+        import pocketsphinx
+
+        self._model = Path(pocketsphinx.get_model_path("en-us"))
+        self._decoder = pocketsphinx.Decoder(loglevel="FATAL", cmn="batch", samprate=float(self.sample_rate))
 
     @cached_property
     def version(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -56,7 +57,10 @@ def score(signals: Signals, metric: Metric) -> Score:
     if reason:
         return Score(None, Status.NOT_APPLICABLE, reason)
     try:
-        return metric.compute(signals)
+        found = metric.compute(signals)
+        if found.value is not None and not math.isfinite(found.value):
+            return Score(None, Status.FAILED, f"the metric gave {found.value}")
+        return found
     except TspbenchError:
         raise
     except Exception as error:
@@ -96,6 +100,8 @@ def _has(signals: Signals, need: Need) -> bool:
 def _gain(own: Score, baseline: Score) -> Score:
     if own.value is None:
         return Score(None, own.status, own.reason)
+    if baseline.status is Status.FAILED:
+        return Score(None, Status.FAILED, f"the mixture's score failed ({baseline.reason})")
     if baseline.value is None:
         return Score(None, Status.NOT_APPLICABLE, f"no value for the mixture ({baseline.reason})")
     return Score(own.value - baseline.value, counts=_gain_counts(own, baseline))

@@ -16,7 +16,7 @@ import traceback
 from multiprocessing.connection import Connection
 from typing import Any
 
-from tspbench.errors import TspbenchError
+from tspbench.errors import TspbenchError, UsageError
 from tspbench.runner.answers import Trouble
 
 
@@ -41,20 +41,25 @@ def serve(connection: Connection) -> None:
 
 
 def _trouble(error: Exception) -> Trouble:
-    known = error if isinstance(error, TspbenchError) else None
+    # A system's own subclass of an error is known in this process alone.
+    known = error if isinstance(error, TspbenchError) and type(error).__module__ == "tspbench.errors" else None
+    if known is None and isinstance(error, UsageError):
+        known = UsageError(str(error))
     return Trouble(type(error).__name__, str(error), traceback.format_exc(), known, getattr(error, "errno", None))
 
 
-def _die_with_parent() -> None:
+def _die_with_parent(parent: int) -> None:
     """Linux: be killed when the parent is, even in the middle of a computation."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+        if os.getppid() != parent:  # it ended before it could be asked for
+            sys.exit()
 
 
-def main(descriptor: int) -> None:
+def main(descriptor: int, parent: int) -> None:
     """Serve over an inherited file descriptor until the parent hangs up."""
     faulthandler.enable()
-    _die_with_parent()
+    _die_with_parent(parent)
     connection = Connection(descriptor)
     os.dup2(2, 1)  # what a system prints belongs in the log
     serve(connection)

@@ -15,16 +15,16 @@ from dataclasses import asdict, dataclass, field, replace
 from multiprocessing.connection import wait
 from typing import Any
 
+from tspbench.baselines import Baselines
 from tspbench.errors import CannotMeasure
 from tspbench.metrics import Metric, Score, Status, resolve
 from tspbench.runner.answers import Answer, Ask, Failure, Trouble
-from tspbench.runner.baselines import Baselines
 from tspbench.runner.keep import Keeper
 from tspbench.runner.plan import Batch, failure_scores, todo
 from tspbench.runner.process import Child, ChildDied
 from tspbench.runner.spool import Spool
 from tspbench.runner.workbench import RenderReport, ScoreJob, ScoreReport
-from tspbench.store import FINISHED, RunFolder
+from tspbench.store import FINISHED, RunFolder, TrialState
 from tspbench.task import Task
 from tspbench.types import Trial
 
@@ -35,6 +35,7 @@ BACKLOG = 64
 DEATHS = 10
 """Trials in a row over which a system may die or hang before it is given up."""
 POOL_SECONDS = 900.0
+LOAD_SECONDS = 3600.0
 
 
 @dataclass(frozen=True)
@@ -156,20 +157,28 @@ class Engine:
         orders, spool = self.orders, self.spool
         if not self._loaded:
             self.progress.phase = "loading"
-            self.system.send("load", orders.device, busy_with="load")
+            self._give(self.system, "load", "load", orders.device, seconds=LOAD_SECONDS)
             return
         self.progress.phase = "running"
         batch = self._ready.popleft()
         asks = [Ask(name, spool.scratch(name), spool.estimate(name)) for name in batch.trial_ids]
         seconds = orders.time_limit_s * len(asks)
         arguments = (asks, batch.seed(orders.seed), orders.words, orders.waveform)
-        self.system.send("answer", *arguments, busy_with=batch, seconds=seconds)
+        self._give(self.system, batch, "answer", *arguments, seconds=seconds)
+
+    def _give(self, child: Child, work: Any, method: str, *arguments: Any, seconds: float) -> None:
+        """Ask a child; one that died while it was idle is replaced, and the work taken as lost."""
+        try:
+            child.send(method, *arguments, busy_with=work, seconds=seconds)
+        except ChildDied as death:
+            child.replace()
+            self._lost(child, work, Failure("worker_died", str(death), death.log))
 
     def _send_job(self, child: Child, job: PoolJob) -> None:
         live = self._live[job.trial_id]
         scratch = self.spool.scratch(job.trial_id)
         payload: Any = (live.trial, scratch) if job.method == "render" else (self._score_job(live),)
-        child.send(job.method, *payload, busy_with=job, seconds=POOL_SECONDS)
+        self._give(child, job, job.method, *payload, seconds=POOL_SECONDS)
 
     def _score_job(self, live: Live) -> ScoreJob:
         trial_id = live.trial.trial_id
@@ -204,10 +213,10 @@ class Engine:
         for connection, child in busy.items():
             if connection.poll():
                 self._take(child)
-            elif child.overdue:
-                work = child.busy_with
+            elif child.exited or child.overdue:
+                work, failure = child.busy_with, _obituary(child)
                 child.replace()
-                self._lost(child, work, Failure("timed_out", "it did not answer within the time limit"))
+                self._lost(child, work, failure)
 
     def _take(self, child: Child) -> None:
         work = child.busy_with
@@ -307,12 +316,26 @@ class Engine:
             return
         if state is None:
             self._add_trial(live, answer)
-        elif answer.output and state.output_digest not in (None, answer.output.digest):
+        else:
+            self._must_be_as_before(live, answer, state)
+        self._jobs.append(PoolJob("score", trial_id))
+
+    def _must_be_as_before(self, live: Live, answer: Answer, state: TrialState) -> None:
+        """Two halves of a run are one run only if audio and answers are those of the first half."""
+        assert live.report is not None
+        digest = answer.output.digest if answer.output else None
+        self._must_be_same_audio(live, live.report.input_digest, state.input_digest)
+        if state.status == "ok" and (digest, answer.text) != (state.output_digest, state.text):
             raise CannotMeasure(
-                f"Trial {trial_id!r}: the system's output differs from its earlier one in this run, "
+                f"Trial {live.trial.trial_id!r}: the system's output differs from its earlier one in this run, "
                 "so the two cannot be put together. Start over with --fresh."
             )
-        self._jobs.append(PoolJob("score", trial_id))
+
+    def _must_be_same_audio(self, live: Live, now: str, before: str | None) -> None:
+        if before not in (None, now):
+            raise CannotMeasure(
+                f"Trial {live.trial.trial_id!r}: its audio has changed since this run began. Start over with --fresh."
+            )
 
     def _take_scores(self, job: PoolJob, value: ScoreReport | Trouble) -> None:
         if isinstance(value, Trouble):
@@ -323,6 +346,8 @@ class Engine:
             return
         live = self._live[job.trial_id]
         assert live.report is not None
+        if value.rendered is not None:
+            self._must_be_same_audio(live, value.rendered, live.report.input_digest)
         self.baselines.add(live.report.input_digest, value.scored.baselines)
         self._finish(job.trial_id, value.scored.scores, value.scored.baselines)
 
@@ -371,6 +396,12 @@ class Engine:
         self.folder.add_trial(row)
         self.progress.answered += 1
         self.progress.failed += answer.status != "ok"
+
+
+def _obituary(child: Child) -> Failure:
+    if child.exited:
+        return Failure("worker_died", str(child.death()), child.death().log)
+    return Failure("timed_out", "it did not answer within the time limit")
 
 
 def _stop_if_fatal(trouble: Trouble) -> None:

@@ -16,7 +16,7 @@ from tspbench import audio, decode
 from tspbench.errors import MissingWeights, UsageError
 from tspbench.runner.answers import Answer, Ask, Failure, Output, Prepared, SystemInfo
 from tspbench.runner.spool import write_samples
-from tspbench.system import System, SystemRef, import_class, parse_options
+from tspbench.system import BUNDLED, System, SystemRef, import_class, parse_options
 from tspbench.types import Audio, QueryKind
 
 
@@ -41,9 +41,10 @@ class SystemService:
         extracts, transcribes = _defines(cls, "extract"), _defines(cls, "transcribe")
         if not extracts and not transcribes:
             raise UsageError(f"{cls.__name__} has neither extract nor transcribe; see tspbench.System.")
-        weights = {path.name: _weights_digest(cls, path) for path in getattr(system, "weight_files", tuple)()}
+        files = list(getattr(system, "weight_files", tuple)())
+        weights = {f"{i} {path.name}": _weights_digest(cls, path) for i, path in enumerate(files)}
         code = _code_digest(self.ref)
-        options = {key: _plain(value) for key, value in self.options.items()}
+        options = {key: _plain(key, value, files) for key, value in self.options.items()}
         return SystemInfo(
             label=self.ref.label,
             options=options,
@@ -131,7 +132,7 @@ def _checked_estimates(value: Any, shape: tuple[int, ...]) -> Audio:
 def _checked_texts(value: Any, count: int) -> list[str]:
     if not isinstance(value, list | tuple) or len(value) != count or not all(isinstance(t, str) for t in value):
         raise WrongOutput(f"transcribe returned {value!r:.80}, expected a list of {count} texts")
-    return list(value)
+    return [str(text) for text in value]
 
 
 class WrongOutput(Exception):
@@ -151,24 +152,41 @@ def _queries(system: Any) -> frozenset[QueryKind]:
         raise UsageError(f"{type(system).__name__}.queries: {error}. Known kinds: {kinds}.") from error
 
 
-def _plain(value: Any) -> Any:
-    return str(value) if isinstance(value, Path) else value
+def _plain(key: str, value: Any, weight_files: Sequence[Path]) -> Any:
+    """An option as the record states it. Weights are named by content: their place is the machine's affair."""
+    if isinstance(value, Path):
+        return value.name if value in weight_files else str(value)
+    if value is None or isinstance(value, str | int | float | bool):
+        return value
+    raise UsageError(f"The option {key!r} is {value!r}; an option is a number, a text, true, false, a path or None.")
 
 
 def _code_digest(ref: SystemRef) -> str:
-    """sha256 over the Python files that make a system: its folder, or its file and what that imported beside it."""
-    home = Path(ref.module if ref.path else str(sys.modules[ref.module].__file__)).resolve().parent
-    files = _loaded_below(home) if ref.path else sorted(home.rglob("*.py"))
+    """sha256 over the Python files that make a system: those that it has loaded from its own package or folder."""
     sha = hashlib.sha256()
-    for file in files:
-        sha.update(str(file.relative_to(home)).encode() + b"\0" + file.read_bytes())
+    for name, file in sorted(_own_modules(ref).items()):
+        sha.update(name.encode() + b"\0" + file.read_bytes())
     return sha.hexdigest()
 
 
-def _loaded_below(folder: Path) -> list[Path]:
-    """The files of the modules that a system's own file has imported from beside it."""
-    files = {Path(str(module.__file__)) for module in list(sys.modules.values()) if getattr(module, "__file__", None)}
-    return sorted(f for f in files if f.suffix == ".py" and folder in f.parents and "site-packages" not in f.parts)
+def _own_modules(ref: SystemRef) -> dict[str, Path]:
+    """A file's system: modules below its folder that belong to no installation. Another's: those of its package."""
+    loaded = {
+        name: Path(str(module.__file__)).resolve()
+        for name, module in list(sys.modules.items())
+        if str(getattr(module, "__file__", None)).endswith(".py")
+    }
+    if ref.path:
+        folder = Path(ref.module).parent
+        installed = [Path(prefix).resolve() for prefix in (sys.prefix, sys.base_prefix)]
+        homes = [*installed, Path(__file__).resolve().parents[1]]
+        return {
+            name: file
+            for name, file in loaded.items()
+            if folder in file.parents and not any(home in file.parents for home in homes)
+        }
+    package = BUNDLED if ref.module.startswith(f"{BUNDLED}.") else ref.module.partition(".")[0]
+    return {name: file for name, file in loaded.items() if name == package or name.startswith(package + ".")}
 
 
 def _sample_rate(system: Any) -> int | None:

@@ -58,7 +58,8 @@ def todo(ids: Sequence[str], batch_size: int, folder: RunFolder, spool: Spool) -
         else:
             unanswered.add(trial_id)
     batches = tuple(batch for batch in _batches(ids, batch_size) if unanswered & set(batch.trial_ids))
-    return Todo(batches, tuple(to_score), tuple(failed))
+    again = {trial_id for batch in batches for trial_id in batch.trial_ids}
+    return Todo(batches, tuple(name for name in to_score if name not in again), tuple(failed))
 
 
 def failure_scores(metrics: Sequence[Metric], reason: str) -> dict[str, Score]:

@@ -16,14 +16,16 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from tspbench.errors import UsageError
 from tspbench.runner.answers import Trouble
 
 LOG_TAIL = 2000
+INSIDE = "TSPBENCH_WORKER"
 BOOT = """
 import json, sys
 sys.path[:] = json.loads(sys.argv[1])
 from tspbench.runner.child import main
-main(int(sys.argv[2]))
+main(int(sys.argv[2]), int(sys.argv[3]))
 """
 """A child finds the modules that its parent finds, whatever folder it starts in."""
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
@@ -51,8 +53,19 @@ class Child:
     """
 
     def __init__(self, factory: Callable[..., Any], *arguments: Any, single_thread: bool = False) -> None:
+        if os.environ.get(INSIDE):
+            raise UsageError(
+                "A system's file starts a run when it is imported. "
+                'Put the call of tspbench.run under: if __name__ == "__main__":'
+            )
         self._start = ("__start__", (factory, *arguments))
-        self._environment = {**KEEP_MEMORY, **OPENBLAS, **os.environ, **(ONE_THREAD if single_thread else {})}
+        self._environment = {
+            **KEEP_MEMORY,
+            **OPENBLAS,
+            **os.environ,
+            INSIDE: "1",
+            **(ONE_THREAD if single_thread else {}),
+        }
         self.log_to: Path | None = None
         self.busy_with: Any = None
         self.deadline: float | None = None
@@ -62,7 +75,7 @@ class Child:
         ours, theirs = socket.socketpair()
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-c", BOOT, json.dumps(sys.path), str(theirs.fileno())],
+            [sys.executable, "-P", "-c", BOOT, json.dumps(sys.path), str(theirs.fileno()), str(os.getpid())],
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
             stdout=self._log,
@@ -83,16 +96,17 @@ class Child:
             self._settle()
             self.connection.send((method, arguments))
         except OSError:
-            raise self._died() from None
+            raise self.death() from None
 
     def receive(self) -> Any:
         """The answer, or the :class:`Trouble` that came instead of it; ChildDied when there is none."""
         self.busy_with = self.deadline = None
         try:
-            outcome, value = self.connection.recv()
+            _, value = self.connection.recv()
         except (EOFError, OSError):
-            raise self._died() from None
-        assert outcome in ("ok", "error")
+            raise self.death() from None
+        except Exception as error:  # what the child sent names something that only it knows
+            return Trouble(type(error).__name__, f"the answer cannot be read here: {error}", "")
         return value
 
     def ask(self, method: str, *arguments: Any) -> Any:
@@ -107,12 +121,17 @@ class Child:
     def close(self) -> None:
         self.busy_with = self.deadline = None
         self.connection.close()
-        if self._process.poll() is None:
-            self._process.kill()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)  # and whatever it started
         self._process.wait()
         if self.log_to is not None:
             self._keep_log(self.log_to)
         self._log.close()
+
+    @property
+    def exited(self) -> bool:
+        """Is the process gone? A child of its own may still hold the line."""
+        return self._process.poll() is not None
 
     @property
     def overdue(self) -> bool:
@@ -133,13 +152,14 @@ class Child:
         try:
             outcome, value = self.connection.recv()
         except EOFError:
-            raise self._died() from None
+            raise self.death() from None
         self._started = True
         if outcome == "error":
             assert isinstance(value, Trouble)
             raise value.error or ChildDied(f"{value.kind}: {value.message}", value.trace)
 
-    def _died(self) -> ChildDied:
+    def death(self) -> ChildDied:
+        """How the process ended, and the end of what it printed."""
         code = self._process.wait()
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"exited with code {code}"
         self._log.seek(0, os.SEEK_END)

@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from tspbench import decode, environment
+from tspbench.baselines import package_versions
 from tspbench.errors import MissingExtra, UsageError
 from tspbench.metrics import Metric, Need, resolve_all
 from tspbench.runner.answers import SystemInfo, Trouble
-from tspbench.runner.baselines import package_versions
 from tspbench.runner.keep import Policy
 from tspbench.runner.process import Child
 from tspbench.system import Card
@@ -42,6 +42,9 @@ class Request:
     data_root: Path | None = None
 
     def __post_init__(self) -> None:
+        for name, choices in (("device", get_args(Device)), ("save_audio", get_args(Policy))):
+            if getattr(self, name) not in choices:
+                raise UsageError(f"--{name.replace('_', '-')} {getattr(self, name)}: choose {' or '.join(choices)}.")
         for name in ("batch_size", "workers"):
             value = getattr(self, name)
             if value is not None and value < 1:
@@ -166,7 +169,7 @@ def identity(task: Task, info: SystemInfo, request: Request, device: str, batch_
         "system": {"name": info.label, "digest": info.digest, "options": dict(info.options), "code": info.code_digest,
                    "weights": dict(info.weights)},
         "task": {"name": task.info.name, "kind": task.info.kind.value, "trial_list": task.digest,
-                 "trials": len(task), "cluster": task.info.cluster},
+                 "trials": len(task), "cluster": task.info.cluster, "reader": task.reader_digest},
         "protocol": {"sample_rate": task.info.sample_rate, "batch_size": batch_size, "seed": request.seed,
                      "device": device, "precision": "float32"},
     }  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import json
+import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -15,10 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from tspbench import environment, summary
+from tspbench.baselines import UPPER, Baselines
 from tspbench.errors import CannotMeasure, UsageError, nearest
+from tspbench.manifest import LABEL, LABEL_RULE
 from tspbench.runner import request as ask
 from tspbench.runner.answers import SystemInfo, Trouble
-from tspbench.runner.baselines import UPPER, Baselines
 from tspbench.runner.engine import DiskFull, Engine, Orders, Progress
 from tspbench.runner.estimates import EstimatesService
 from tspbench.runner.inference import SystemService
@@ -27,7 +29,7 @@ from tspbench.runner.process import Child, ChildDied
 from tspbench.runner.request import Request
 from tspbench.runner.spool import Spool
 from tspbench.runner.workbench import Setting, Workbench
-from tspbench.store import RunFolder, refuse_other, set_aside, write_json
+from tspbench.store import RunFolder, refuse_foreign, refuse_other, set_aside, write_json
 from tspbench.system import Card, SystemRef, find_system
 from tspbench.task import Task, load_task
 from tspbench.types import QueryKind
@@ -114,7 +116,9 @@ def score_estimates(
     chosen = ask.choose_metrics(request.metrics, task)
     info = task.info
     with ExitStack() as stack:
-        label = name or folder.resolve().name
+        label = folder.resolve().name if name is None else name
+        if not LABEL.fullmatch(label):
+            raise UsageError(f"--name {label!r} cannot name a run. {LABEL_RULE}")
         child = _started(stack, EstimatesService, folder, label, info.kind, info.sample_rate, task.ids)
         described = _described(child)
         task.check_audio(lambda done: observer.checking(done, len(task)))
@@ -125,6 +129,8 @@ def score_estimates(
 def _options_by_system(refs: Sequence[SystemRef], options: Sequence[str]) -> dict[str, dict[str, str]]:
     """``k=v`` goes to every system that is run, ``system.k=v`` to one of them."""
     given: dict[str, dict[str, str]] = {ref.label: {} for ref in refs}
+    if len(given) < len(refs):
+        raise UsageError(f"Two systems are both called {refs[0].label}. Run them one at a time.")
     for option in options:
         key, equals, value = option.partition("=")
         label, dot, name = key.rpartition(".")
@@ -168,7 +174,9 @@ def _job(
 def _checked(jobs: list[Job]) -> list[Job]:
     """Bounds first: the position of the others is read off them. Folders must be free for all."""
     for job in jobs:
-        if not job.request.fresh:
+        if job.request.fresh:
+            refuse_foreign(job.path)
+        else:
             refuse_other(job.path, _record(job))
     return sorted(jobs, key=lambda job: not (job.card and job.card.role == "bound"))
 
@@ -206,14 +214,21 @@ def _execute(job: Job, observer: Observer) -> Outcome:
     if job.request.fresh:
         set_aside(job.path)
     folder = RunFolder(job.path, _record(job))
+    new = False
     baselines = Baselines(instruments=job.chosen.instruments)
     try:
         if folder.complete(job.task.ids):
-            return _outcome(job, folder, Broken(), already_done=folder.sealed)
+            Spool(folder.path / "spool").remove()
+            return _outcome(job, folder, Broken(), baselines=baselines, already_done=folder.sealed)
+        new = not folder.states
         folder.begin()
         job.child.log_to = folder.path / "system.log"
         broken = _work(job, folder, baselines, observer)
         return _outcome(job, folder, broken, baselines=baselines)
+    except UsageError:
+        if new:  # refused after all, when its weights were asked for: leave nothing behind
+            shutil.rmtree(folder.path)
+        raise
     finally:
         baselines.close()
         folder.close()
@@ -296,14 +311,18 @@ def _outcome(
         return Outcome(job.info.label, folder.path, "sealed", found, _failures(found), job.chosen.left_out,
                        already_done=True)  # fmt: skip
     is_bound = job.card is not None and job.card.role == "bound"
-    if baselines and is_bound and not broken.message:
-        upper = UPPER if QueryKind.TRUTH in job.info.queries else ""
-        summary.remember_bound(folder.path, upper + job.info.label, baselines)
+    if baselines and is_bound and QueryKind.TRUTH in job.info.queries and not broken.message:
+        label = f"{UPPER}{job.info.label}@{job.info.digest[:8]}"
+        summary.remember_bound(folder.path, label, baselines)
     found = summary.summarise(folder.path, baselines)
     nothing = found["trials"]["ok"] == 0
     status = "partial" if broken.message else "sealed"
     if nothing and (broken.by_system or not broken.message):
         status = "failed"
+    unfinished = [name for name, column in found["metrics"].items() if column["attempted"] < len(job.task)]
+    if unfinished and status == "sealed":
+        status = "partial"
+        broken = Broken(f"{', '.join(unfinished)} did not get to the end; give --metrics with them again.", True)
     with contextlib.suppress(OSError):
         write_json(folder.path / "summary.json", found)
         folder.seal(status, counts=found["trials"])

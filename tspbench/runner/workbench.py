@@ -7,14 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tspbench import audio
+from tspbench import audio, decode
 from tspbench.metrics import Score, resolve_all
 from tspbench.metrics.evaluate import Scored, evaluate
 from tspbench.metrics.signals import Signals
 from tspbench.runner.answers import Prepared
 from tspbench.runner.spool import read_samples
 from tspbench.task import Stage
-from tspbench.types import QueryKind, Role, Trial
+from tspbench.types import QueryKind, Rendered, Role, Trial
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class RenderReport:
-    """``input_digest`` names the samples of mixture, target and interferers."""
+    """``input_digest`` names all that a score may depend on beside the answer: samples, words, enrolment."""
 
     input_digest: str
     seconds: float
@@ -50,8 +50,10 @@ class ScoreJob:
 
 @dataclass(frozen=True)
 class ScoreReport:
+    """``rendered`` is the input digest, where the trial had to be rendered again."""
+
     scored: Scored
-    score_s: float
+    rendered: str | None = None
 
 
 class Workbench:
@@ -74,19 +76,16 @@ class Workbench:
             enrolment=setting.stage.clips(clips, rendered.sample_rate),
         ).save(scratch)
         seconds = len(rendered.mixture) / rendered.sample_rate
-        digest = audio.digest(rendered.mixture, rendered.target, rendered.interferers)
-        return RenderReport(digest, seconds, time.perf_counter() - start)
+        return RenderReport(_input_digest(trial, rendered), seconds, time.perf_counter() - start)
 
     def score(self, job: ScoreJob) -> ScoreReport:
         """Score one answer; renders first where that was not done in this run."""
-        if not job.scratch.exists():
-            self.render(job.trial, job.scratch)
+        again = None if job.scratch.exists() else self.render(job.trial, job.scratch).input_digest
         prepared = Prepared.load(job.scratch)
-        start = time.perf_counter()
         scored = evaluate(self._signals(job, prepared), resolve_all(job.metrics), job.baselines)
         if job.keep is not None and job.estimate is not None:
             audio.write(job.keep, read_samples(job.estimate), prepared.query.sample_rate)
-        return ScoreReport(scored, time.perf_counter() - start)
+        return ScoreReport(scored, again)
 
     def _signals(self, job: ScoreJob, prepared: Prepared) -> Signals:
         rendered, trial = prepared.rendered, job.trial
@@ -107,6 +106,12 @@ class Workbench:
             enrolment=prepared.enrolment,
             aligned=self.setting.aligned,
         )
+
+
+def _input_digest(trial: Trial, rendered: Rendered) -> str:
+    words = [trial.transcript, _spoken_by_others(trial), trial.query.enrolment, rendered.sample_rate]
+    samples = audio.digest(rendered.mixture, rendered.target, rendered.interferers)
+    return decode.digest([samples, words])[:32]
 
 
 def _spoken_by_others(trial: Trial) -> tuple[str, ...]:

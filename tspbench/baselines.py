@@ -54,8 +54,9 @@ class Baselines:
         return {}
 
     def add(self, input_digest: str, scores: Mapping[str, Score], row: str = MIXTURE) -> None:
-        """Remember scores by metric id."""
-        rows = [(input_digest, self._key(row, name), _pack(score)) for name, score in scores.items()]
+        """Remember scores by metric id; a failure is not remembered, it may pass."""
+        lasting = {name: score for name, score in scores.items() if score.status is not Status.FAILED}
+        rows = [(input_digest, self._key(row, name), _pack(score)) for name, score in lasting.items()]
         # Committed at once: runs beside this one write to the same table.
         with contextlib.suppress(sqlite3.Error), self._db:
             self._db.execute("INSERT OR IGNORE INTO label VALUES (?)", [row])

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from tspbench import baselines as module
+from tspbench.baselines import MIXTURE, Baselines, cache_folder, package_versions
 from tspbench.metrics import Score, Status, resolve
-from tspbench.runner import baselines as module
-from tspbench.runner.baselines import MIXTURE, Baselines, cache_folder, package_versions
 
 SNR, SDR = resolve("snr"), resolve("sdr")
 
