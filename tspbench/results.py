@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tspbench.errors import UsageError
-from tspbench.store import read_lines, read_record
+from tspbench.store import read_lines, read_record, read_summary
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,9 +34,7 @@ class Run:
         """``summary.json``; rebuilt from the lines when it is not there."""
         from tspbench.summary import summarise
 
-        path = self.path / "summary.json"
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else summarise(self.path)
-        return found
+        return read_summary(self.path) or summarise(self.path)
 
     @cached_property
     def scores(self) -> pd.DataFrame:

@@ -28,7 +28,8 @@ from tspbench.errors import OtherIdentity, UsageError
 from tspbench.metrics.declaration import Score
 
 SCHEMA = 1
-STATUSES = ("started", "sealed", "partial", "failed")
+LONE = "backslashreplace"
+"""Half a surrogate pair, as in an undecodable file name, is written as JSON escapes it."""
 
 
 @dataclass
@@ -66,14 +67,18 @@ class RunFolder:
     def __init__(self, path: Path, record: Mapping[str, Any]) -> None:
         self.path = path
         existing = refuse_other(path, record)
-        path.mkdir(parents=True, exist_ok=True)
-        self._lock = _locked(path)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            self._lock = _locked(path)
+        except OSError as error:
+            raise UsageError(f"{path} cannot be written ({error.strerror}). Choose another --out.") from error
         self.record = _merged(existing, record)
         self._wanted = {metric["id"] for metric in record["metrics"]}
         self.states: dict[str, TrialState] = {}
         if existing is None:
             self.write_record()  # first of all files: without it the folder would be refused as foreign
         self._read_states()
+        self._drop_strays()
         self._trials = _appendable(path / "trials.jsonl")
         self._scores = _appendable(path / "scores.jsonl")
 
@@ -132,6 +137,22 @@ class RunFolder:
             if self._wanted <= state.scored:
                 self.states[trial_id] = FINISHED
 
+    def _drop_strays(self) -> None:
+        """Leave one line per trial and metric, and none of a trial whose own line was lost."""
+        path, seen, found = self.path / "scores.jsonl", set(), 0
+        draft = path.with_suffix(".draft")
+        with draft.open("wb") as file:
+            for row in read_lines(path):
+                found += 1
+                key = (row["trial_id"], row["metric"])
+                if key not in seen and row["trial_id"] in self.states:
+                    seen.add(key)
+                    file.write(_line(row))
+        if found == len(seen):
+            draft.unlink()
+        else:
+            draft.replace(path)
+
     def _note_trial(self, row: Mapping[str, Any]) -> None:
         output = row["output"] or {}
         self.states[row["trial_id"]] = TrialState(row["status"], row["input_digest"], output.get("digest"), row["text"])
@@ -177,6 +198,15 @@ def read_record(path: Path) -> dict[str, Any]:
     return record
 
 
+def read_summary(path: Path) -> dict[str, Any] | None:
+    """``summary.json`` of a folder; None where it is not there or damaged, for it can be built again."""
+    try:
+        found: dict[str, Any] = json.loads((path / "summary.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found
+
+
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:
     """The rows of a JSON-lines file; a torn last line is passed over."""
     if not path.exists():
@@ -198,7 +228,8 @@ def _parsed(path: Path, number: int, line: bytes) -> dict[str, Any]:
 def write_json(path: Path, value: Any) -> None:
     """Write a JSON file, whole or not at all."""
     draft = path.with_suffix(".draft")
-    draft.write_text(json.dumps(value, indent=1, allow_nan=False, ensure_ascii=False) + "\n", encoding="utf-8")
+    text = json.dumps(value, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+    draft.write_bytes(text.encode(errors=LONE))
     draft.replace(path)
 
 
@@ -219,7 +250,7 @@ def score_row(trial_id: str, metric: str, score: Score, baselines: Mapping[str, 
 
 
 def _line(row: Mapping[str, Any]) -> bytes:
-    return json.dumps(row, allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+    return json.dumps(row, allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode(errors=LONE) + b"\n"
 
 
 def _appendable(path: Path) -> IO[bytes]:

@@ -178,8 +178,8 @@ class Task:
 
     def limited(self, limit: int | None) -> Task:
         """The first ``limit`` trials, as a list with a digest of its own."""
-        if limit is not None and limit < 1:
-            raise UsageError(f"--limit must be at least 1, got {limit}.")
+        if limit is not None and (not isinstance(limit, int) or limit < 1):
+            raise UsageError(f"--limit must be at least 1, got {limit!r}.")
         return replace(self, limit=limit)
 
     @cached_property

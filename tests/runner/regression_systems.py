@@ -78,6 +78,25 @@ class LooksForWeights:
         return mixtures
 
 
+class LosesWeights:
+    """Dies on trial 9, and its checkpoint is gone when it is loaded again."""
+
+    queries = frozenset({"text"})
+
+    def __init__(self, marker: Path = Path("marker")) -> None:
+        self.marker = marker
+
+    def load(self, device):
+        if self.marker.exists():
+            raise MissingWeights("net.pt is gone")
+
+    def extract(self, mixtures, lengths, queries):
+        if any(query.text == "9" for query in queries):
+            self.marker.touch()
+            os._exit(1)
+        return mixtures
+
+
 class LeavesAChild:
     """On trial 1 it dies, and a child of its own holds the line to the harness."""
 

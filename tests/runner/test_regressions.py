@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import subprocess
@@ -57,9 +58,10 @@ def edit_record(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
 # -- resuming ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("unanswered", BATCH)
-@pytest.mark.parametrize("save_audio", ["all", "none"])
-@pytest.mark.parametrize("mate", ["unscored", "scored"])
+@pytest.mark.parametrize(
+    ("unanswered", "save_audio", "mate"),
+    [("t2", "all", "unscored"), ("t3", "all", "unscored"), ("t2", "none", "unscored"), ("t3", "none", "scored")],
+)
 def test_half_a_batch_is_taken_up_as_the_whole_run_did_it(
     unanswered: str, save_audio: str, mate: str, tiny: Callable[..., Path], tmp_path: Path
 ) -> None:
@@ -202,7 +204,8 @@ def test_a_bound_with_options_does_not_pass_for_the_bound(tiny: Callable[..., Pa
     other = run("oracle-irm", task, tmp_path / "other", ("exponent=4",)).summary["metrics"]["si_sdr"]["mean"]
     assert abs(usual - other) > 1e-3
     bounds = run("mixture", task, tmp_path / "out").summary["metrics"]["si_sdr"]["bounds"]
-    assert bounds["rows"]["upper:oracle-irm"] == pytest.approx(usual, rel=1e-12)
+    known = [mean for label, mean in bounds["rows"].items() if "oracle-irm" in label]
+    assert any(mean == pytest.approx(usual, rel=1e-12) for mean in known)
     assert bounds["position"]["upper"].startswith("oracle-irm")
 
 
@@ -224,12 +227,12 @@ def test_a_worker_that_dies_while_idle_costs_trials_at_most(
     after: str, seconds: float, tiny: Callable[..., Path], tmp_path: Path
 ) -> None:
     options = (f"after={after}", f"seconds={seconds}")
-    outcome = run(f"{HERE}:DiesIdle", tiny(3), tmp_path / "out", options, metrics=("snr",), observer=Sluggish())
+    outcome = run(f"{HERE}:DiesIdle", tiny(2), tmp_path / "out", options, metrics=("snr",), observer=Sluggish())
     assert outcome.status == read_record(outcome.path)["status"]
-    if outcome.status == "sealed":
-        assert len(rows(outcome.path, "trials")) == len(rows(outcome.path, "scores")) == 3
-    else:
-        assert "exited with code 5" in outcome.message + json.dumps(rows(outcome.path, "trials"))
+    given_up = outcome.status != "sealed" and "exited with code 5" in outcome.message
+    assert given_up or len(rows(outcome.path, "trials")) == len(rows(outcome.path, "scores")) == 2
+    errors = [row["error"] for row in rows(outcome.path, "trials") if row["error"]]
+    assert {error["message"] for error in errors} <= {"the worker process exited with code 5"}
 
 
 def test_errors_that_cannot_be_sent_are_recorded(tiny: Callable[..., Path], tmp_path: Path) -> None:
@@ -303,7 +306,7 @@ def test_fresh_does_not_move_what_is_being_written(tiny: Callable[..., Path], tm
     writer = RunFolder(out, read_record(out))
     before = names(tmp_path)
     try:
-        with pytest.raises(UsageError, match="[Aa]nother tspbench process"):
+        with pytest.raises(UsageError, match="nother tspbench process"):
             run("mixture", task, out, fresh=True)
         assert names(tmp_path) == before
     finally:
@@ -316,9 +319,6 @@ def test_estimates_cannot_be_named_out_of_their_folder(name: str, tiny: Callable
     task, estimates, out = tiny(2), tmp_path / "estimates", tmp_path / "out"
     estimates.mkdir()
     soundfile.write(estimates / "t0.wav", np.zeros(1600, np.float32), 8000)
-    if name == "":  # as if no name were given: the folder's
-        assert score_estimates(estimates, Request(task=str(task), out=out), name).label == "estimates"
-        return
     with pytest.raises(UsageError, match="name"):
         score_estimates(estimates, Request(task=str(task), out=out), name)
     assert not out.exists()
@@ -331,11 +331,33 @@ def test_weights_that_are_missed_while_loading_leave_nothing_behind(tiny: Callab
     assert not (tmp_path / "out").exists()
 
 
+def test_weights_that_vanish_during_a_run_do_not_take_its_results_along(
+    tiny: Callable[..., Path], tmp_path: Path
+) -> None:
+    options = (f"marker={tmp_path / 'marker'}",)
+    outcome = run(f"{HERE}:LosesWeights", tiny(12), tmp_path / "out", options, metrics=("snr",))
+    assert outcome.status == read_record(outcome.path)["status"] == "partial"
+    assert "net.pt is gone" in outcome.message
+    assert {"t0", "t1"} <= {row["trial_id"] for row in rows(tmp_path / "out", "trials")}
+
+
+def test_a_refusal_never_takes_results_along(tiny: Callable[..., Path], tmp_path: Path) -> None:
+    """Here: the folder records a metric that this tspbench does not know (any more)."""
+    task, out = tiny(2), tmp_path / "out"
+    run("mixture", task, out, metrics=("snr",))
+    before = score_lines(out)
+    edit_record(out, lambda record: record["metrics"].append(record["metrics"][0] | {"id": "of_a_plug_in"}))
+    edit_record(out, lambda record: record.update(status="started"))
+    with contextlib.suppress(UsageError):
+        run("mixture", task, out, metrics=("snr",))
+    assert score_lines(out) == before
+
+
 def test_two_systems_of_one_name_are_refused(tiny: Callable[..., Path], tmp_path: Path) -> None:
     body = "class Mine:\n    def extract(self, mixtures, lengths, queries):\n        return mixtures\n"
     for name in ("one", "two"):
         (tmp_path / f"{name}.py").write_text(body)
-    systems = [f"{tmp_path / 'one.py'}:Mine", f"{tmp_path / 'two.py'}:Mine"]
+    systems = ["mixture", f"{tmp_path / 'one.py'}:Mine", f"{tmp_path / 'two.py'}:Mine"]
     with pytest.raises(UsageError, match="Mine"):
         run_systems(systems, Request(task=str(tiny(2)), out=tmp_path / "out"))
     assert not (tmp_path / "out").exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -56,6 +57,9 @@ def group() -> None:
 
 def main() -> None:
     """Entry point: errors that a user can act on become one message and an exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that lacks a character shows a question mark
     try:
         sys.exit(group(standalone_mode=False))
     except click.exceptions.Abort:

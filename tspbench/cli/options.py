@@ -45,6 +45,6 @@ def batch_size(text: str) -> int | None:
     """``auto`` (the system's own) or a number."""
     if text == "auto":
         return None
-    if not text.isdigit():
+    if not text.isdecimal():
         raise UsageError(f"--batch-size {text}: expected auto or a whole number.")
     return int(text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from tspbench.cli.console import make_console
 from tspbench.runner.request import Request
@@ -24,14 +25,20 @@ def show_outcomes(outcomes: Sequence[Outcome], request: Request) -> None:
         console.print(f"left out: {name}: {reason}", markup=False)
     for outcome in outcomes:
         if outcome.failed:
-            where = f"{outcome.path}/trials.jsonl"
+            where = f"{_near(outcome.path)}/trials.jsonl"
             console.print(f"{outcome.label}: {outcome.failed} failed; all in {where}", markup=False, style="red")
             for reason in failure_reasons(outcome.path):
                 console.print(f"  {reason}", markup=False)
         if outcome.message:
             console.print(f"{outcome.label} is {outcome.status}: {outcome.message}", markup=False, style="red")
         done = " (was done already)" if outcome.already_done else ""
-        console.print(f"{outcome.label}: {outcome.path}{done}", markup=False)
+        console.print(f"{outcome.label}: {_near(outcome.path)}{done}", markup=False, soft_wrap=True)
+
+
+def _near(path: Path) -> Path:
+    """A path as one would type it here."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
 
 
 def exit_code(outcomes: Sequence[Outcome], max_failed: int) -> int:

@@ -1,7 +1,7 @@
 """A child process that serves one object.
 
-The parent sends ``(method, arguments)`` over a pipe; the child
-answers ``("ok", result)`` or ``("error", Trouble)``. Whatever the served code
+The parent sends ``(number, method, arguments)`` over a pipe; the child answers
+``(number, result)``, the result being a ``Trouble`` when it failed. Whatever the served code
 prints goes to the child's log, and a child never outlives its parent.
 """
 
@@ -23,9 +23,10 @@ from tspbench.runner.answers import Trouble
 def serve(connection: Connection) -> None:
     """Answer requests until the parent hangs up. The first request names the service."""
     service: Any = None
+    reply: Any
     while True:
         try:
-            method, arguments = connection.recv()
+            number, method, arguments = connection.recv()
         except EOFError:
             return
         try:
@@ -34,10 +35,13 @@ def serve(connection: Connection) -> None:
                 service, result = factory(*arguments), None
             else:
                 result = getattr(service, method)(*arguments)
-            reply: tuple[str, Any] = ("ok", result)
+            reply = result
         except Exception as error:
-            reply = ("error", _trouble(error))
-        connection.send(reply)
+            reply = _trouble(error)
+        try:
+            connection.send((number, reply))
+        except Exception as error:  # it holds what no other process can know, a lock for instance
+            connection.send((number, _plain(reply, error)))
 
 
 def _trouble(error: Exception) -> Trouble:
@@ -46,6 +50,13 @@ def _trouble(error: Exception) -> Trouble:
     if known is None and isinstance(error, UsageError):
         known = UsageError(str(error))
     return Trouble(type(error).__name__, str(error), traceback.format_exc(), known, getattr(error, "errno", None))
+
+
+def _plain(reply: Any, error: Exception) -> Trouble:
+    """What can be told of an answer that cannot be sent."""
+    if isinstance(reply, Trouble):
+        return Trouble(reply.kind, reply.message, reply.trace)
+    return Trouble(type(error).__name__, f"the answer cannot be sent: {error}", "")
 
 
 def _die_with_parent(parent: int) -> None:

@@ -135,7 +135,8 @@ class Engine:
         for child in self.pool:
             if child.busy_with is None and self._jobs:
                 self._send_job(child, self._jobs.popleft())
-        return any(child.busy_with is not None for child in (self.system, *self.pool))
+        busy = any(child.busy_with is not None for child in (self.system, *self.pool))
+        return busy or bool(self._ready or self._jobs)
 
     def _plan_ahead(self) -> None:
         waiting = sum(job.method == "score" for job in self._jobs)

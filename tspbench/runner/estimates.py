@@ -39,7 +39,9 @@ class EstimatesService:
         if not folder.is_dir():
             raise UsageError(f"There is no folder {folder}.")
         wanted = set(trial_ids)
-        files = [path for path in sorted(folder.iterdir()) if path.suffix.lower() in (*WAVEFORMS, TEXT)]
+        files = [
+            path for path in sorted(folder.iterdir()) if path.is_file() and path.suffix.lower() in (*WAVEFORMS, TEXT)
+        ]
         mine = [path for path in files if path.stem in wanted]
         if not mine:
             example = f"{trial_ids[0]}.wav" if kind is not TaskKind.TSASR else f"{trial_ids[0]}.txt"
@@ -81,7 +83,10 @@ class EstimatesService:
         if words:
             if ask.trial_id not in self.texts:
                 return _failed(ask, "missing", f"there is no {ask.trial_id}.txt")
-            text = self.texts[ask.trial_id].read_text(encoding="utf-8").strip()
+            try:
+                text = self.texts[ask.trial_id].read_text(encoding="utf-8").strip()
+            except UnicodeDecodeError:
+                return _failed(ask, "unreadable", f"{ask.trial_id}.txt is not UTF-8 text")
         if not waveform:
             return Answer(ask.trial_id, text=text)
         if ask.trial_id not in self.waveforms:

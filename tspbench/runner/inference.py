@@ -70,7 +70,7 @@ class SystemService:
         queries = [item.query for item in prepared]
         seed_everything(seed)
         start = time.perf_counter()
-        texts = self.system.transcribe(mixtures, lengths, queries) if words else None
+        texts = self.system.transcribe(mixtures.copy(), lengths, queries) if words else None
         estimates = self.system.extract(mixtures, lengths, queries) if waveform else None
         seconds = (time.perf_counter() - start) / len(asks)
         checked_texts = _checked_texts(texts, len(asks)) if words else [None] * len(asks)
@@ -91,7 +91,10 @@ def seed_everything(seed: int) -> None:
 
 def to_numpy(value: Any) -> Any:
     """A NumPy view of an array or a torch tensor on any device."""
-    return np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)
+    if hasattr(value, "detach"):
+        value = value.detach().cpu()
+        value = value.float() if "bfloat16" in str(value.dtype) else value  # NumPy has no such type
+    return np.asarray(value)
 
 
 def _answer(ask: Ask, rate: int, text: str | None, estimate: Audio | None, seconds: float) -> Answer:

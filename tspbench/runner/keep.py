@@ -35,7 +35,11 @@ class Keeper:
 
     def place(self, folder: RunFolder, trial_id: str) -> Path | None:
         """Where the scorer shall write the estimate, if anywhere."""
-        return None if self.policy == "none" else folder.kept(trial_id)
+        state = folder.states.get(trial_id)
+        judged = state is not None and self.metric.id in state.scored
+        if self.policy == "none" or (self.policy == "worst" and judged):
+            return None
+        return folder.kept(trial_id)
 
     def scored(self, folder: RunFolder, trial_id: str, scores: Mapping[str, Score]) -> None:
         """Drop the best of the kept when there are too many."""

@@ -58,7 +58,8 @@ class Child:
                 "A system's file starts a run when it is imported. "
                 'Put the call of tspbench.run under: if __name__ == "__main__":'
             )
-        self._start = ("__start__", (factory, *arguments))
+        self._start = (0, "__start__", (factory, *arguments))
+        self._number = 0
         self._environment = {
             **KEEP_MEMORY,
             **OPENBLAS,
@@ -75,7 +76,15 @@ class Child:
         ours, theirs = socket.socketpair()
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-c", BOOT, json.dumps(sys.path), str(theirs.fileno()), str(os.getpid())],
+            [
+                sys.executable,
+                "-P",
+                "-c",
+                BOOT,
+                json.dumps([str(folder) for folder in sys.path]),
+                str(theirs.fileno()),
+                str(os.getpid()),
+            ],
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
             stdout=self._log,
@@ -94,7 +103,8 @@ class Child:
         self.deadline = None if seconds is None else time.monotonic() + seconds
         try:
             self._settle()
-            self.connection.send((method, arguments))
+            self._number += 1
+            self.connection.send((self._number, method, arguments))
         except OSError:
             raise self.death() from None
 
@@ -102,7 +112,9 @@ class Child:
         """The answer, or the :class:`Trouble` that came instead of it; ChildDied when there is none."""
         self.busy_with = self.deadline = None
         try:
-            _, value = self.connection.recv()
+            number, value = self.connection.recv()
+            while number != self._number:  # the echo of a process that forked in the middle of an earlier answer
+                number, value = self.connection.recv()
         except (EOFError, OSError):
             raise self.death() from None
         except Exception as error:  # what the child sent names something that only it knows
@@ -150,12 +162,11 @@ class Child:
         if self._started:
             return
         try:
-            outcome, value = self.connection.recv()
+            _, value = self.connection.recv()
         except EOFError:
             raise self.death() from None
         self._started = True
-        if outcome == "error":
-            assert isinstance(value, Trouble)
+        if isinstance(value, Trouble):
             raise value.error or ChildDied(f"{value.kind}: {value.message}", value.trace)
 
     def death(self) -> ChildDied:

@@ -47,9 +47,9 @@ class Request:
                 raise UsageError(f"--{name.replace('_', '-')} {getattr(self, name)}: choose {' or '.join(choices)}.")
         for name in ("batch_size", "workers"):
             value = getattr(self, name)
-            if value is not None and value < 1:
+            if value is not None and (not isinstance(value, int) or value < 1):
                 raise UsageError(f"--{name.replace('_', '-')} must be at least 1, got {value}.")
-        if self.time_limit_s <= 0:
+        if not self.time_limit_s > 0:
             raise UsageError(f"--time-limit must be positive, got {self.time_limit_s}.")
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import json
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -29,7 +28,7 @@ from tspbench.runner.process import Child, ChildDied
 from tspbench.runner.request import Request
 from tspbench.runner.spool import Spool
 from tspbench.runner.workbench import Setting, Workbench
-from tspbench.store import RunFolder, refuse_foreign, refuse_other, set_aside, write_json
+from tspbench.store import RunFolder, read_summary, refuse_foreign, refuse_other, set_aside, write_json
 from tspbench.system import Card, SystemRef, find_system
 from tspbench.task import Task, load_task
 from tspbench.types import QueryKind
@@ -90,6 +89,8 @@ def run_systems(
     """
     observer = observer or Observer()
     refs = [find_system(name) for name in dict.fromkeys(systems)]
+    if not refs:
+        raise UsageError("No system is named. Say --system mixture, for instance.")
     given = _options_by_system(refs, options)
     task = load_task(request.task, request.data_root).limited(request.limit)
     chosen = ask.choose_metrics(request.metrics, task)
@@ -130,7 +131,9 @@ def _options_by_system(refs: Sequence[SystemRef], options: Sequence[str]) -> dic
     """``k=v`` goes to every system that is run, ``system.k=v`` to one of them."""
     given: dict[str, dict[str, str]] = {ref.label: {} for ref in refs}
     if len(given) < len(refs):
-        raise UsageError(f"Two systems are both called {refs[0].label}. Run them one at a time.")
+        labels = [ref.label for ref in refs]
+        twice = next(label for label in labels if labels.count(label) > 1)
+        raise UsageError(f"Two systems are both called {twice}. Run them one at a time.")
     for option in options:
         key, equals, value = option.partition("=")
         label, dot, name = key.rpartition(".")
@@ -167,7 +170,7 @@ def _job(
     device = ask.choose_device(request.device, card)
     batch_size = request.batch_size or (card.batch_size if card else 1)
     identity = ask.identity(task, info, request, device, batch_size)
-    path = ask.default_folder(request, identity, several)
+    path = ask.default_folder(request, identity, several).absolute()  # a system may change the current folder
     return Job(request, task, chosen, child, info, card, device, batch_size, path, identity)
 
 
@@ -214,19 +217,17 @@ def _execute(job: Job, observer: Observer) -> Outcome:
     if job.request.fresh:
         set_aside(job.path)
     folder = RunFolder(job.path, _record(job))
-    new = False
     baselines = Baselines(instruments=job.chosen.instruments)
     try:
         if folder.complete(job.task.ids):
             Spool(folder.path / "spool").remove()
             return _outcome(job, folder, Broken(), baselines=baselines, already_done=folder.sealed)
-        new = not folder.states
         folder.begin()
         job.child.log_to = folder.path / "system.log"
         broken = _work(job, folder, baselines, observer)
         return _outcome(job, folder, broken, baselines=baselines)
     except UsageError:
-        if new:  # refused after all, when its weights were asked for: leave nothing behind
+        if not folder.states:  # refused after all, when its weights were asked for: leave nothing behind
             shutil.rmtree(folder.path)
         raise
     finally:
@@ -253,7 +254,9 @@ def _work(job: Job, folder: RunFolder, baselines: Baselines, observer: Observer)
         broken = Broken("Interrupted. The same command goes on where it stopped.")
     except DiskFull as error:
         broken = Broken(str(error))
-    except CannotMeasure as error:
+    except (CannotMeasure, UsageError) as error:
+        if isinstance(error, UsageError) and not folder.states:
+            raise
         broken = Broken(str(error), by_system=True)
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
@@ -306,8 +309,8 @@ def _outcome(
     job: Job, folder: RunFolder, broken: Broken, *, baselines: Baselines | None = None, already_done: bool = False
 ) -> Outcome:
     """Write the summary, seal the folder (or say that it is partial), and tell."""
-    if already_done and (folder.path / "summary.json").exists():
-        found = json.loads((folder.path / "summary.json").read_text(encoding="utf-8"))
+    found = read_summary(folder.path) if already_done else None
+    if found is not None:
         return Outcome(job.info.label, folder.path, "sealed", found, _failures(found), job.chosen.left_out,
                        already_done=True)  # fmt: skip
     is_bound = job.card is not None and job.card.role == "bound"
