@@ -12,7 +12,7 @@ from tspbench.runner.run import Outcome, run_systems
 from tspbench.store import read_lines
 
 BODIES = {
-    "Wanders": "    def load(self, device):\n        os.chdir('/')\n    def extract(self, m, n, q):\n        return m\n",
+    "Wanders": "    def load(self, d):\n        os.chdir('/')\n    def extract(self, m, n, q):\n        return m\n",
     "Mumbles": "    def extract(self, m, n, q):\n        raise ValueError('bad \\udcff name')\n",
     "Forks": "    def extract(self, m, n, q):\n        os.fork()\n        return m / 2\n",
     "Nothing": "    def extract(self, m, n, q):\n        return m / 2\n",
