@@ -16,7 +16,7 @@ import soundfile
 from tspbench import audio, manifest
 from tspbench.errors import AudioError, ManifestError, UnknownName, UsageError
 from tspbench.manifest import Manifest
-from tspbench.task import FileReader, Stage, Task, TaskInfo, known_tasks, load_task, queries_of, servable, target_clip
+from tspbench.task import FileReader, Stage, Task, TaskInfo, known_tasks, load_task, servable
 from tspbench.types import Clip, Mix, QueryKind, QueryRecipe, Role, Source, TaskKind, Trial
 
 Tiny = Callable[..., Path]
@@ -258,8 +258,6 @@ def test_there_is_no_truth_without_a_target(stage: tuple[Stage, Trial]) -> None:
     place, trial = stage
     absent = replace(trial, sources=trial.sources[1:], mix=Mix(length="max"))
     assert place.query(absent, frozenset({QueryKind.TRUTH}), RATE, place.render(absent)).truth is None
-    assert target_clip(absent) is None
-    assert target_clip(trial) == trial.sources[0]
 
 
 @pytest.mark.parametrize(
@@ -278,13 +276,6 @@ def test_there_is_no_truth_without_a_target(stage: tuple[Stage, Trial]) -> None:
 )
 def test_servable(declared: set[str], recipe: QueryRecipe, can: bool) -> None:
     assert servable(frozenset(QueryKind(kind) for kind in declared), recipe) is can
-
-
-def test_the_queries_of_trials_are_those_that_all_offer() -> None:
-    both = Trial("a", (Source("x"),), query=QueryRecipe(text="x", audio=(Clip("a"),)))
-    one = Trial("b", (Source("x"),), query=QueryRecipe(text="y"))
-    assert queries_of([both]) == {"text", "audio", "truth"}
-    assert queries_of([both, one]) == {"text", "truth"}
 
 
 @pytest.mark.parametrize("name", sorted(known_tasks()))

@@ -26,7 +26,7 @@ from tspbench.decode import DecodeError, decode, digest
 from tspbench.errors import AudioError, ManifestError, UnknownName, UsageError
 from tspbench.manifest import Manifest, list_digest
 from tspbench.render import render
-from tspbench.types import Audio, Clip, Query, QueryKind, QueryRecipe, Rendered, Role, TaskKind, Trial, Truth
+from tspbench.types import Audio, Clip, Query, QueryKind, QueryRecipe, Rendered, TaskKind, Trial, Truth
 
 GROUP = "tspbench.tasks"
 SLACK_S = 0.01
@@ -249,14 +249,6 @@ def load_task(name: str, data_root: Path | None = None) -> Task:
     return Task(info, Manifest(folder / info.manifest), Stage(info.sample_rate, _reader(info, folder)))
 
 
-def queries_of(trials: Iterable[Trial]) -> frozenset[QueryKind]:
-    """The kinds of query that every one of some trials offers."""
-    common = frozenset(QueryKind)
-    for trial in trials:
-        common &= trial.query.kinds
-    return common
-
-
 def servable(kinds: frozenset[QueryKind], recipe: QueryRecipe) -> bool:
     """Can a system that declares ``kinds`` be told what it needs to know?
 
@@ -265,11 +257,6 @@ def servable(kinds: frozenset[QueryKind], recipe: QueryRecipe) -> bool:
     """
     positive = {kind for kind in kinds if not kind.negative}
     return not positive or bool(positive & recipe.kinds)
-
-
-def target_clip(trial: Trial) -> Clip | None:
-    """The recording that is the target, or None when it is absent."""
-    return next((source for source in trial.sources if source.role is Role.TARGET), None)
 
 
 def _from_manifest(path: Path, data_root: Path | None) -> Task:
