@@ -22,6 +22,7 @@ from tspbench.runner.answers import Trouble
 
 def serve(connection: Connection) -> None:
     """Answer requests until the parent hangs up. The first request names the service."""
+    own = os.getpid()
     service: Any = None
     reply: Any
     while True:
@@ -38,6 +39,8 @@ def serve(connection: Connection) -> None:
             reply = result
         except Exception as error:
             reply = _trouble(error)
+        if os.getpid() != own:
+            os._exit(0)  # the copy that a system's fork let return: one process answers
         try:
             connection.send((number, reply))
         except Exception as error:  # it holds what no other process can know, a lock for instance
