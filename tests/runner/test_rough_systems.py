@@ -22,7 +22,7 @@ BODIES = {
 def run(name: str, task: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **settings: object) -> Outcome:
     monkeypatch.chdir(tmp_path)
     Path("rough.py").write_text(f"import os\nclass {name}:\n{BODIES[name]}")
-    settings = {"metrics": ("snr",), "out": Path("out"), **settings}
+    settings = {"metrics": ("snr",), "out": Path("out"), "time_limit_s": 30.0, **settings}
     return run_systems([f"rough.py:{name}"], Request(task=str(task), **settings))[0]
 
 
