@@ -25,7 +25,7 @@ BANDS = 3
 
 @dataclass
 class Column:
-    """The scores of one metric, trial by trial in the order of ``scores.jsonl``."""
+    """The scores of one metric, trial by trial."""
 
     metric: Metric
     places: list[int] = field(default_factory=list)
@@ -36,7 +36,6 @@ class Column:
     totals: list[float] = field(default_factory=list)
     statuses: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
-    baselines: list[float] = field(default_factory=list)
 
     def add(self, place: int, row: Mapping[str, Any]) -> None:
         self.statuses[row["status"]] += 1
@@ -49,8 +48,13 @@ class Column:
         self.values.append(np.nan if row["value"] is None else row["value"])
         self.errors.append(counts.get("errors", np.nan))
         self.totals.append(counts.get("total", np.nan))
-        if row.get("baseline") is not None:
-            self.baselines.append(row["baseline"])
+
+    def sort(self, rank: Mapping[int, int]) -> None:
+        """Put the scores in the order of the trial ids: sums must not depend on which trial was done first."""
+        order = sorted(range(len(self.places)), key=lambda i: rank[self.places[i]])
+        for values in (self.values, self.errors, self.totals):
+            values[:] = [values[i] for i in order]
+        self.places[:] = [self.places[i] for i in order]
 
 
 @dataclass
@@ -76,6 +80,9 @@ def summarise(folder: Path, baselines: Baselines | None = None) -> dict[str, Any
     for row in read_lines(folder / "scores.jsonl"):
         if row["metric"] in columns and row["trial_id"] in trials.ids:
             columns[row["metric"]].add(trials.ids[row["trial_id"]], row)
+    rank = {place: i for i, (_, place) in enumerate(sorted(trials.ids.items()))}
+    for column in columns.values():
+        column.sort(rank)
     return {
         "schema": SCHEMA,
         "trials": {"expected": record["identity"]["task"]["trials"], "attempted": len(trials.ids)}
@@ -101,7 +108,7 @@ def _metric_summary(column: Column, trials: Trials, baselines: Baselines | None)
         **_statistics(column, trials, np.arange(len(places))),
         "attempted": sum(column.statuses.values()),
         "not_applicable": column.statuses[Status.NOT_APPLICABLE],
-        "reasons": dict(column.reasons.most_common(8)),
+        "reasons": dict(sorted(column.reasons.items(), key=lambda item: (-item[1], item[0]))[:8]),
         "unit": column.metric.unit,
         "higher_is_better": column.metric.higher_is_better,
         "bounds": _bounds(column, trials, baselines),
