@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tspbench.decode import DecodeError, canonical, decode, digest, encode
+from tspbench.decode import DecodeError, canonical, decode, encode
 from tspbench.errors import ManifestError
 from tspbench.types import QueryKind, TaskKind, Trial
 
@@ -105,10 +105,10 @@ class Manifest(Sequence[Trial]):
             first_lines[trial.trial_id] = number
             self.ids.append(trial.trial_id)
             self._offsets.append(offset)
-            rows.append(bytes.fromhex(digest(trial)))
+            rows.append(row_digest(trial))
         if header is None or not self.ids:
             raise ManifestError(f"{self.path} holds no trials.")
-        return header, list_digest(header, rows)
+        return header, list_digest(header.kind, header.sample_rate, rows)
 
     def _lines(self) -> Iterator[tuple[int, int, bytes]]:
         offset = 0
@@ -165,9 +165,16 @@ class Manifest(Sequence[Trial]):
             raise ManifestError(f"{self.path}, line {number}{trial}: {error}") from error
 
 
-def list_digest(header: Header, row_digests: Iterable[bytes]) -> str:
+def row_digest(trial: Trial) -> bytes:
+    """Identity of one trial: what is asked. Its conditions only describe it, and do not enter."""
+    asked = encode(trial)
+    asked.pop("conditions", None)
+    return hashlib.sha256(canonical(asked).encode()).digest()
+
+
+def list_digest(kind: TaskKind, sample_rate: int, row_digests: Iterable[bytes]) -> str:
     """Identity of a trial list: what is asked and at which rate, in any order of the rows."""
-    sha = hashlib.sha256(canonical([header.kind, header.sample_rate]).encode())
+    sha = hashlib.sha256(canonical([kind, sample_rate]).encode())
     for row in sorted(row_digests):
         sha.update(row)
     return sha.hexdigest()
