@@ -33,6 +33,7 @@ def export(
     *,
     limit: int | None = None,
     data_root: Path | None = None,
+    available: bool = False,
     truth: bool = False,
     rate: int | None = None,
     progress: Progress | None = None,
@@ -53,6 +54,8 @@ def export(
         A folder that does not exist or is empty.
     limit
         Only the first trials; score with the same limit.
+    available
+        Of a prepared task, only the trials whose audio is here.
     truth
         Add the answers: ``target`` (none where it is absent), ``interferers``
         and ``transcript``.
@@ -64,7 +67,7 @@ def export(
     UsageError
         The request, the task or its audio does not do; nothing is left in ``out``.
     """
-    loaded, out = load_task(str(task), data_root).limited(limit), Path(out)
+    loaded, out = load_task(str(task), data_root, available=available).limited(limit), Path(out)
     if rate is not None and not RATES[0] <= rate <= RATES[1]:
         raise UsageError(f"--rate is in Hz, from {RATES[0]} to {RATES[1]}; got {rate}.")
     _refuse_occupied(out)
@@ -84,13 +87,22 @@ def export(
     return out
 
 
-def report(task: str | Path, out: Path | str, *, limit: int | None = None, data_root: Path | None = None) -> str:
+def report(
+    task: str | Path,
+    out: Path | str,
+    *,
+    limit: int | None = None,
+    data_root: Path | None = None,
+    available: bool = False,
+) -> str:
     """What was exported, how estimates must be named and, in the last line, how to score them."""
-    loaded, estimates = load_task(str(task), data_root).limited(limit), Path(out) / "estimates"
+    loaded = load_task(str(task), data_root, available=available).limited(limit)
+    estimates = Path(out) / "estimates"
     words = loaded.info.kind is TaskKind.TSASR
     command = ["tspbench", "score", "--task", str(task), "--estimates", str(estimates)]
     command += ["--limit", str(limit)] if limit is not None else []
     command += ["--data-root", str(data_root)] if data_root is not None else []
+    command += ["--available"] if available else []
     example = estimates / loaded.ids[0]
     lines = {
         "trials": f"{len(loaded)}, listed in {Path(out) / TABLES[0]} and {TABLES[1]}",

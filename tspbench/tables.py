@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -39,7 +40,7 @@ def _width(table: Table) -> int:
 
 
 def _result_table(outcomes: Sequence[Outcome], title: str, shown: Sequence[str]) -> Table:
-    table = Table(title=title or None, title_justify="left")
+    table = Table(title=escape(title) or None, title_justify="left")
     table.add_column("system", no_wrap=True)
     for name in shown:
         table.add_column(_header(name, outcomes), justify="right", no_wrap=True)
@@ -107,12 +108,30 @@ def _value(cell: Mapping[str, Any], usual: str) -> Text:
         return Text("–", style="dim")
     if cell["mean"] is None:
         return Text(f"none ({cell['scored']}/{cell['attempted']})", style="red")
+    if "published" in cell:
+        return _published(cell, usual)
     text = Text(f"{round(cell['mean'], 2) + 0.0:.2f}")
     if cell["interval"]:
         half = (cell["interval"]["high"] - cell["interval"]["low"]) / 2
         text.append(f" ±{half:.2f}", style="dim")
     if cell["scored"] < cell["applicable"]:
         text.append(f" penalised {cell['penalised_mean']:.2f}", style="red")
+    own = f"{cell['scored']}/{cell['attempted']}"
+    if own != usual:
+        text.append(f" ({own})", style="yellow")
+    return text
+
+
+def _published(cell: Mapping[str, Any], usual: str) -> Text:
+    """A dialect's figure, as its publication averages: no interval, the standard deviation where it prints one."""
+    figures = cell["published"]
+    if figures["mean"] is None:
+        text = Text("none", style="red")
+        text.append(f" mean {cell['mean']:.2f} penalised {cell['penalised_mean']:.2f}", style="red")
+    else:
+        text = Text(f"{round(figures['mean'], 2) + 0.0:.2f}")
+    if figures.get("std") is not None:
+        text.append(f" sd {figures['std']:.2f}", style="dim")
     own = f"{cell['scored']}/{cell['attempted']}"
     if own != usual:
         text.append(f" ({own})", style="yellow")

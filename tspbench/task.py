@@ -2,7 +2,8 @@
 
 Bundled tasks are folders of ``tspbench.tasks``; a plug-in names a module folder
 of its own in the entry-point group ``tspbench.tasks``; a path to a manifest is
-a task too. Listing reads TOML only.
+a task too. A task with protocols is prepared first, from published lists and
+the user's own audio (:mod:`tspbench.prepared`). Listing reads TOML only.
 """
 
 from __future__ import annotations
@@ -15,18 +16,20 @@ import itertools
 import os
 import sys
 import tomllib
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Protocol, cast
 
 from tspbench import audio
-from tspbench.decode import DecodeError, decode, digest
+from tspbench.decode import DecodeError, decode
 from tspbench.errors import AudioError, ManifestError, UnknownName, UsageError
-from tspbench.manifest import Manifest, list_digest
-from tspbench.render import render
-from tspbench.types import Audio, Clip, Query, QueryKind, QueryRecipe, Rendered, TaskKind, Trial, Truth
+from tspbench.manifest import Manifest, list_digest, row_digest
+from tspbench.prepared import names
+from tspbench.prepared.declaration import Protocol as ProtocolInfo
+from tspbench.render import as_mixed, render
+from tspbench.types import Audio, Clip, Mix, Query, QueryKind, QueryRecipe, Rendered, TaskKind, Trial, Truth
 
 GROUP = "tspbench.tasks"
 SLACK_S = 0.01
@@ -40,7 +43,8 @@ class TaskInfo:
     ``cluster`` is the key of ``Trial.clusters`` that intervals resample;
     ``reader`` (``module:function``) makes the :class:`Reader` of a task whose
     audio is not in files; ``metrics`` are scored by default, the first of them
-    is the one that sorts and the one whose worst trials are kept.
+    is the one that sorts and the one whose worst trials are kept. ``importer``
+    (a module) and ``protocols`` make it a task that has to be prepared.
     """
 
     name: str
@@ -57,6 +61,9 @@ class TaskInfo:
     licence: str = ""
     side_information: tuple[str, ...] = ()
     description: str = ""
+    importer: str | None = None
+    default_protocol: str = ""
+    protocols: tuple[ProtocolInfo, ...] = ()
 
 
 class Reader(Protocol):
@@ -76,7 +83,13 @@ class FileReader:
     root: Path
 
     def read(self, clip: Clip) -> tuple[Audio, int]:
-        return audio.read(self.locate(clip), start_s=clip.start_s, duration_s=clip.duration_s, sha256=clip.sha256)
+        return audio.read(
+            self.locate(clip),
+            start_s=clip.start_s,
+            duration_s=clip.duration_s,
+            sha256=clip.sha256,
+            channel=clip.channel,
+        )
 
     def check(self, clip: Clip) -> None:
         path = self.locate(clip)
@@ -113,16 +126,20 @@ class Stage:
         except AudioError as error:
             raise AudioError(f"Trial {trial.trial_id!r}: {error}") from error
 
-    def clips(self, clips: Iterable[Clip], sample_rate: int) -> tuple[Audio, ...]:
-        """Some recordings at one rate."""
-        return tuple(audio.resample(*self.reader.read(clip), sample_rate) for clip in clips)
+    def clips(self, clips: Iterable[Clip], sample_rate: int, mix: Mix) -> tuple[Audio, ...]:
+        """Some recordings at one rate; those with a partner as they are in a mixture made by ``mix``."""
+        return tuple(self._clip(clip, sample_rate, mix) for clip in clips)
+
+    def _clip(self, clip: Clip, sample_rate: int, mix: Mix) -> Audio:
+        rate = sample_rate if clip.partner is None else self.sample_rate
+        return audio.resample(as_mixed(clip, mix, self.reader.read, rate), rate, sample_rate)
 
     def query(self, trial: Trial, kinds: frozenset[QueryKind], sample_rate: int, rendered: Rendered) -> Query:
         """What a system that declares ``kinds`` is told, at its own rate."""
         recipe = trial.query
 
         def told(kind: QueryKind) -> tuple[Audio, ...]:
-            return self.clips(getattr(recipe, kind.value), sample_rate) if kind in kinds else ()
+            return self.clips(getattr(recipe, kind.value), sample_rate, trial.mix) if kind in kinds else ()
 
         truth = None
         if QueryKind.TRUTH in kinds and rendered.target is not None:
@@ -149,19 +166,24 @@ class Stage:
             self.reader.check(clip)
 
     def _vector(self, clip: Clip | None) -> Audio | None:
-        if clip is None or not isinstance(self.reader, FileReader):
-            return None
-        return audio.read_vector(self.reader.locate(clip))
+        locate: Callable[[Clip], Path] | None = getattr(self.reader, "locate", None)
+        return audio.read_vector(locate(clip)) if clip is not None and locate is not None else None
 
 
 @dataclass(frozen=True)
 class Task:
-    """Trials in order, and the stage that renders them."""
+    """Trials in order, and the stage that renders them.
+
+    ``whole`` is how many trials the full list has where only the available
+    ones are here; ``options`` are those of a prepared task's cell.
+    """
 
     info: TaskInfo
     trials: Manifest
     stage: Stage
     limit: int | None = None
+    whole: int | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def ids(self) -> list[str]:
@@ -196,7 +218,8 @@ class Task:
         """Identity of the trial list (sha256)."""
         if self.limit is None or self.limit >= len(self.trials):
             return self.trials.digest
-        return list_digest(self.trials.header, (bytes.fromhex(digest(trial)) for trial in self))
+        header = self.trials.header
+        return list_digest(header.kind, header.sample_rate, map(row_digest, self))
 
     def check_audio(self, progress: Callable[[int], None] | None = None) -> None:
         """Open the header of every recording once.
@@ -226,8 +249,21 @@ def known_tasks() -> dict[str, TaskInfo]:
     return {name: info for name, (info, _) in sorted(_declared().items())}
 
 
-def load_task(name: str, data_root: Path | None = None) -> Task:
+def load_task(
+    name: str, data_root: Path | None = None, *, options: Iterable[str] = (), available: bool = False
+) -> Task:
     """A task by its name, or from a manifest by its path.
+
+    Parameters
+    ----------
+    name
+        ``NAME``, ``NAME:PROTOCOL``, ``NAME:PROTOCOL[option=value,…]``, or a path.
+    data_root
+        Where a manifest's paths start, or where prepared tasks lie.
+    options
+        More of a task's options, as ``option=value``.
+    available
+        Go on with the trials whose audio is here.
 
     Raises
     ------
@@ -235,18 +271,34 @@ def load_task(name: str, data_root: Path | None = None) -> Task:
         Nothing is called so; the nearest names are given.
     ManifestError
         The trial list breaks its rules.
+    UsageError
+        The task has to be prepared first, or part of its audio is missing.
     """
     if name.endswith(".jsonl") or os.sep in name:
+        if list(options):
+            raise UsageError(f"--task-option is for tasks with protocols; {name} is a manifest.")
         return _from_manifest(Path(name), data_root)
+    cell = names.parse(name, options)
+    info, folder = task_folder(cell.task)
+    if info.protocols:
+        from tspbench.prepared.load import load_prepared
+
+        return load_prepared(info, cell, data_root, available=available)
+    if cell.protocol or cell.options:
+        raise UsageError(f"The task {info.name!r} has no protocols and no options: write --task {info.name}.")
+    if data_root is not None:
+        raise UsageError(f"--data-root is for manifests and prepared tasks; {info.name!r} brings its own audio.")
+    return Task(info, Manifest(folder / info.manifest), Stage(info.sample_rate, _reader(info, folder)))
+
+
+def task_folder(name: str) -> tuple[TaskInfo, Path]:
+    """What a task declares, and the folder it lies in; UnknownName with the nearest names."""
     declared = _declared()
     if name not in declared:
         raise UnknownName(
             "task", name, declared, "List them with: tspbench list tasks. A path to a manifest (.jsonl) is a task too."
         )
-    if data_root is not None:
-        raise UsageError(f"--data-root is for manifests; the task {name!r} brings its own audio.")
-    info, folder = declared[name]
-    return Task(info, Manifest(folder / info.manifest), Stage(info.sample_rate, _reader(info, folder)))
+    return declared[name]
 
 
 def servable(kinds: frozenset[QueryKind], recipe: QueryRecipe) -> bool:

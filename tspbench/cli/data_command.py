@@ -12,7 +12,44 @@ from tspbench.types import TaskKind
 
 @click.group("data")
 def command() -> None:
-    """Make trial lists from your own recordings; write a task's audio for systems outside tspbench."""
+    """Prepare the field's tasks from your audio; make trial lists of your own; export audio for other systems."""
+
+
+@command.command("prepare")
+@click.argument("task", metavar="TASK[:PROTOCOL]")
+@click.option("--audio", multiple=True, required=True, metavar="[NAME=]DIR", help="Where the corpus lies.")
+@click.option("--list", "list_files", multiple=True, metavar="[ROLE=]FILE",
+              help="A published list; told by its sha256.")  # fmt: skip
+@click.option("--available", is_flag=True, help="Go on without clips that are missing or unusable.")
+@click.option(
+    "--checksums", type=click.Path(path_type=Path), metavar="FILE", help="sha256sum's output to check against."
+)
+@click.option("--headers-only", is_flag=True, help="Do not decode every file (misses truncated and silent ones).")
+@click.option("--data-root", type=click.Path(path_type=Path), metavar="DIR", help="Default: TSPBENCH_DATA.")
+def prepare_command(task: str, audio: tuple[str, ...], list_files: tuple[str, ...], **settings: Any) -> None:
+    """Make a published task ready to run, from its list and your own copy of the audio.
+
+    Nothing is downloaded and no mixture is written: trials are rendered as they are needed.
+    """
+    from tspbench.cli.outcome import console
+    from tspbench.cli.preparing import show_report
+    from tspbench.cli.steps import Steps
+    from tspbench.prepared.prepare import prepare
+
+    with Steps(console) as steps:
+        report = prepare(task, audio, list_files, **settings, progress=steps)
+    show_report(report)
+
+
+@command.command("status")
+@click.argument("task", required=False, default="", metavar="[TASK]")
+@click.option("--data-root", type=click.Path(path_type=Path), metavar="DIR", help="Default: TSPBENCH_DATA.")
+@click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
+def status_command(task: str, data_root: Path | None, as_json: bool) -> None:
+    """Show which tasks are ready, and exactly what to bring for those that are not."""
+    from tspbench.cli.preparing import show_states
+
+    show_states(task, data_root, as_json=as_json)
 
 
 @command.command("mix")
@@ -47,6 +84,7 @@ def mix_command(**settings: Any) -> None:
 @click.option("--out", required=True, type=click.Path(path_type=Path), metavar="DIR", help="New or empty.")
 @click.option("--limit", type=int, metavar="N", help="Only the first N trials (a trial list of its own).")
 @click.option("--data-root", type=click.Path(path_type=Path), metavar="DIR", help="Where a manifest's paths start.")
+@click.option("--available", is_flag=True, help="Only the trials whose audio is here.")
 @click.option("--truth", is_flag=True, help="Add the answers: targets, interferers, transcripts.")
 @click.option("--rate", type=int, metavar="HZ", help="Default: the task's.")
 def export_command(truth: bool, rate: int | None, **settings: Any) -> None:

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from tspbench.cli.console import make_console
-from tspbench.runner.request import Request
 from tspbench.runner.run import Outcome
+from tspbench.store import read_record
 from tspbench.tables import estimate_problems, failure_reasons, result_tables
-from tspbench.task import load_task
 
 console = make_console()
 
 
-def show_outcomes(outcomes: Sequence[Outcome], request: Request) -> None:
+def show_outcomes(outcomes: Sequence[Outcome]) -> None:
     """Print the table, the notes and the run folders."""
-    info = load_task(request.task, request.data_root).info
-    title = f"{info.name} ({info.kind})" + (" — synthetic audio" if info.synthetic else "")
+    title = _title(read_record(outcomes[0].path))
     for table in result_tables(outcomes, title, console):
         console.print(table)
     console.print("[dim]mean ± half of its 95 % interval; – : does not apply[/]")
@@ -33,6 +32,14 @@ def show_outcomes(outcomes: Sequence[Outcome], request: Request) -> None:
             console.print(f"{outcome.label} is {outcome.status}: {outcome.message}", markup=False, style="red")
         done = " (was done already)" if outcome.already_done else ""
         console.print(f"{outcome.label}: {_near(outcome.path)}{done}", markup=False, soft_wrap=True)
+
+
+def _title(record: Mapping[str, Any]) -> str:
+    task = record["identity"]["task"]
+    part = task["trials"] < task.get("of", task["trials"])
+    notes = [f"{task['trials']:,} of {task['of']:,} trials"] if part else []
+    notes += ["synthetic audio"] if record["synthetic"] else []
+    return " — ".join([f"{task['name']} ({task['kind']})", *notes])
 
 
 def _near(path: Path) -> Path:

@@ -36,5 +36,5 @@ def command(systems: str, options: tuple[str, ...], max_failed: int, **settings:
     request = Request(**settings)
     with Bars(console) as bars:
         outcomes = run_systems(names(systems), request, options, bars)
-    show_outcomes(outcomes, request)
+    show_outcomes(outcomes)
     sys.exit(exit_code(outcomes, max_failed))

@@ -33,5 +33,5 @@ def command(estimates: Path, name: str | None, max_failed: int, **settings: Any)
     with Bars(console) as bars:
         outcome = score_estimates(estimates, request, name, bars)
     show_problems(outcome)
-    show_outcomes([outcome], request)
+    show_outcomes([outcome])
     sys.exit(exit_code([outcome], max_failed))

@@ -1,0 +1,1 @@
+"""Tasks that are made from a published list and the user's own copy of a corpus."""

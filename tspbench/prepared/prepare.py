@@ -1,0 +1,186 @@
+"""``tspbench data prepare``: from a published list and a corpus on disk to a task that runs."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from tspbench import manifest
+from tspbench.baselines import cache_folder
+from tspbench.corpus import Progress
+from tspbench.errors import UsageError, nearest
+from tspbench.prepared import cell, corpus, lists, names, record
+from tspbench.prepared.corpus import Inventory
+from tspbench.prepared.declaration import Protocol, Root
+from tspbench.prepared.load import prepared_recipe
+from tspbench.task import TaskInfo, task_folder
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was prepared: the cell's name, its trials and the state of the clips."""
+
+    label: str
+    folder: Path
+    total: int
+    available: int
+    digest: str
+    published: bool
+    expected_digest: bool | None
+    """Whether the trials are those that task.toml pins; None where it pins none."""
+    inventory: Inventory
+
+
+def prepare(
+    task: str,
+    audio: Sequence[str],
+    list_files: Sequence[str],
+    *,
+    data_root: Path | None = None,
+    available: bool = False,
+    checksums: Path | None = None,
+    headers_only: bool = False,
+    progress: Progress | None = None,
+) -> Report:
+    """Prepare one protocol of a task; nothing is written unless all of it is.
+
+    Raises
+    ------
+    UsageError
+        A list or a corpus is not what it should be; with ``available`` trials
+        whose audio is missing or unusable are left out instead.
+    """
+    asked = names.parse(task)
+    info, home = task_folder(asked.task)
+    if not info.protocols:
+        raise UsageError(f"{asked.task} is ready as it is: it brings its own audio.")
+    given = lists.recognise(info.name, info.protocols, info.default_protocol, asked.protocol, list_files, home)
+    prepared = record.Prepared(
+        task=info.name,
+        protocol=given.name,
+        declared=given.declared,
+        lists=given.records,
+        roots=_roots(given.declared, audio),
+        folder=record.folder_of(record.data_root(data_root), info.name, given.name),
+        stamp=uuid.uuid4().hex,
+    )
+    known = corpus.read_checksums(checksums) if checksums else None
+    recipe = prepared_recipe(info, prepared, asked.options)
+    target = cache_folder() / "cells" / recipe.key
+    inventory = cell.build(recipe, given.files, target, listen=not headers_only, checksums=known, progress=progress)
+    try:
+        refuse(inventory, given.declared, available=available)
+        _install(prepared, given.files)
+    except UsageError:
+        shutil.rmtree(target, ignore_errors=True)
+        raise
+    return _report(info, prepared, recipe, inventory)
+
+
+def _report(info: TaskInfo, prepared: record.Prepared, recipe: cell.Recipe, inventory: Inventory) -> Report:
+    made = cell.open_cell(recipe)
+    digest = manifest.Manifest(made.manifest(available=False)).digest
+    plain = dict(recipe.options) == names.fill(prepared.declared, {})
+    published = all(row.published for row in prepared.lists.values())
+    pinned = prepared.declared.digest if plain and published else ""
+    return Report(
+        label=names.label(info.name, prepared.protocol, prepared.declared, recipe.options),
+        folder=prepared.folder,
+        total=made.total,
+        available=made.available,
+        digest=digest,
+        published=published,
+        expected_digest=digest == pinned if pinned else None,
+        inventory=inventory,
+    )
+
+
+def refuse(inventory: Inventory, protocol: Protocol, *, available: bool) -> None:
+    """Refuse clips that are missing or of no use, one sentence per kind of trouble.
+
+    Raises
+    ------
+    UsageError
+        Nothing was found at all, or something is wrong and ``available`` is not set.
+    """
+    troubles = describe_troubles(inventory)
+    if not inventory.found:
+        raise UsageError(" ".join([*troubles, "None of the list's audio was found: is --audio the right folder?"]))
+    if inventory.troubled and not available:
+        raise UsageError(
+            "\n".join([*troubles, "Nothing was prepared. Bring the files, or add --available to go on without them."])
+        )
+
+
+def describe_troubles(inventory: Inventory) -> list[str]:
+    """One sentence per kind of trouble, with the count and the first three names."""
+    named = {
+        "missing": dict.fromkeys(inventory.missing, ""),
+        "named by more than one file": inventory.ambiguous,
+        "unreadable": inventory.broken,
+        "not as they should be": inventory.unfit,
+    }
+    return [_sentence(kind, rows) for kind, rows in named.items() if rows]
+
+
+def _sentence(kind: str, rows: Mapping[str, str]) -> str:
+    shown = [reason or clip.partition("/")[2] for clip, reason in list(rows.items())[:3]]
+    more = ", …" if len(rows) > len(shown) else ""
+    what = "clip is" if len(rows) == 1 else "clips are"
+    return f"{len(rows):,} {what} {kind}: {'; '.join(shown) if kind != 'missing' else ', '.join(shown)}{more}."
+
+
+def _roots(protocol: Protocol, given: Sequence[str]) -> dict[str, Path]:
+    """``--audio DIR`` and ``--audio NAME=DIR`` by the name of the corpus."""
+    declared = {root.name: root for root in protocol.roots}
+    found: dict[str, Path] = {}
+    for text in given:
+        name, equals, path = text.partition("=")
+        if not equals or Path(text).exists():
+            name, path = _only_root(protocol), text
+        if name not in declared:
+            raise UsageError(f"--audio {text}: {protocol.name} has no corpus {name!r}. {nearest(name, declared)}")
+        folder = Path(path).expanduser()
+        if not folder.is_dir():
+            raise UsageError(f"--audio {text}: {folder} is not a folder.")
+        found[name] = folder.absolute()
+    lacking = [root for root in protocol.roots if root.required and root.name not in found]
+    if lacking:
+        raise UsageError(f"{protocol.name} needs --audio {describe_root(lacking[0])}.")
+    return found
+
+
+def _only_root(protocol: Protocol) -> str:
+    required = [root.name for root in protocol.roots if root.required]
+    return required[0] if required else protocol.roots[0].name
+
+
+def describe_root(root: Root) -> str:
+    """A corpus as a user is asked for it."""
+    return ", ".join(part for part in (f"{root.name}=DIR: {root.what}", root.size, root.source) if part)
+
+
+def _install(prepared: record.Prepared, files: Mapping[str, Path]) -> None:
+    """Put lists and record into the data root, in one step."""
+    folder = prepared.folder
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(prefix=".preparing-", dir=folder.parent))
+        try:
+            (staging / "lists").mkdir()
+            for role, path in files.items():
+                shutil.copyfile(path, staging / "lists" / prepared.lists[role].name)
+            record.write(replace(prepared, folder=staging))
+            shutil.rmtree(folder, ignore_errors=True)
+            os.replace(staging, folder)
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+    except OSError as error:
+        raise UsageError(
+            f"{folder} cannot be written ({error.strerror}). Name another place with --data-root or TSPBENCH_DATA."
+        ) from error
