@@ -1,4 +1,4 @@
-"""What can be named: systems, tasks and metrics as plain rows and pages, read from declarations alone."""
+"""What can be named: systems, tasks, metrics and dialects as plain rows and pages, read from declarations alone."""
 
 from __future__ import annotations
 
@@ -6,24 +6,29 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from tspbench import decode
+from tspbench.dialect_page import dialect_page, dialect_rows
+from tspbench.errors import UsageError
 from tspbench.metrics import Metric, known_metrics, resolve
+from tspbench.prepared import names
+from tspbench.prepared.load import find_protocol, load_prepared
 from tspbench.system import find_system, known_systems
-from tspbench.task import known_tasks, load_task
+from tspbench.task import Task, TaskInfo, known_tasks, load_task, task_folder
 
-Kind = Literal["systems", "tasks", "metrics"]
+Kind = Literal["systems", "tasks", "metrics", "dialects"]
 
 
 def rows(kind: Kind) -> list[dict[str, Any]]:
     """One row per name, with the few facts that help to choose."""
-    return {"systems": _systems, "tasks": _tasks, "metrics": _metrics}[kind]()
+    return {"systems": _systems, "tasks": _tasks, "metrics": _metrics, "dialects": dialect_rows}[kind]()
 
 
-def page(kind: Literal["system", "task", "metric"], name: str) -> dict[str, Any]:
+def page(kind: Literal["system", "task", "metric", "dialect"], name: str) -> dict[str, Any]:
     """Everything declared about one of them; UnknownName when nothing is called so."""
     pages: Mapping[str, Callable[[str], dict[str, Any]]] = {
         "system": _system_page,
         "task": _task_page,
         "metric": _metric_page,
+        "dialect": dialect_page,
     }
     return pages[kind](name)
 
@@ -50,6 +55,7 @@ def _tasks() -> list[dict[str, Any]]:
             "name": name,
             "kind": info.kind.value,
             "sample_rate": info.sample_rate,
+            "protocols": [protocol.name for protocol in info.protocols],
             "synthetic": info.synthetic,
             "summary": info.summary,
         }
@@ -77,10 +83,34 @@ def _system_page(name: str) -> dict[str, Any]:
 
 
 def _task_page(name: str) -> dict[str, Any]:
-    task = load_task(name)
+    if name.endswith(".jsonl"):
+        return _trials_page(load_task(name))
+    asked = names.parse(name)
+    info, _ = task_folder(asked.task)
+    return _prepared_page(info, asked) if info.protocols else _trials_page(load_task(name))
+
+
+def _prepared_page(info: TaskInfo, asked: names.CellName) -> dict[str, Any]:
+    """A task with protocols: all of them, or one with its lists, corpora and options; and its trials, once prepared."""
+    declared: dict[str, Any] = decode.encode(info)
+    if asked.protocol is None:
+        declared["protocols"] = {protocol.name: protocol.summary for protocol in info.protocols}
+        return declared
+    protocol = find_protocol(info, asked.protocol)
+    about = {f"protocol_{key}": value for key, value in decode.encode(protocol).items()}
+    del declared["protocols"]
+    try:
+        task = load_prepared(info, asked, None, available=True)
+    except UsageError as error:
+        return declared | about | {"state": str(error)}
+    return declared | about | _trials_page(task)
+
+
+def _trials_page(task: Task) -> dict[str, Any]:
     offered = sorted({kind.value for trial in task for kind in trial.query.kinds} - {"truth"})
     absent = sum(not trial.target_present for trial in task)
     declared: dict[str, Any] = decode.encode(task.info)
+    declared.pop("protocols", None)
     return declared | {
         "trials": len(task),
         "target_absent_trials": absent,

@@ -21,6 +21,7 @@ from tspbench.errors import UsageError, nearest
 
 T = TypeVar("T")
 Decoder = Callable[[Any], Any]
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 PLAIN = frozenset((str, int, float, bool, type(None)))
 
 
@@ -48,15 +49,16 @@ def decode(cls: type[T], value: Any) -> T:
 
 def encode(value: Any) -> Any:
     """The reverse of :func:`decode`: plain JSON values, fields at their default left out."""
-    kind = type(value)
+    kind: Any = type(value)
     if kind in PLAIN:
         return value
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+    fields = _fields(kind)
+    if fields is not None:
         found = {}
-        for name, default in _defaults(typing.cast(Hashable, kind)):
+        for name, default in fields:
             item = getattr(value, name)
             if item is not default and item != default:
-                found[name] = encode(item)
+                found[name] = item if type(item) in PLAIN else encode(item)
         return found
     if isinstance(value, Enum):
         return value.value
@@ -71,7 +73,7 @@ def encode(value: Any) -> Any:
 
 def canonical(value: Any) -> str:
     """The one spelling of a JSON value that digests are taken of."""
-    return json.dumps(encode(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return _CANONICAL.encode(encode(value))
 
 
 def digest(value: Any) -> str:
@@ -80,7 +82,13 @@ def digest(value: Any) -> str:
 
 
 @functools.cache
-def _defaults(cls: type) -> tuple[tuple[str, Any], ...]:
+def _fields(cls: Hashable) -> tuple[tuple[str, Any], ...] | None:
+    """:func:`_defaults` of a dataclass, None for any other type."""
+    return _defaults(cls) if dataclasses.is_dataclass(cls) else None
+
+
+@functools.cache
+def _defaults(cls: Any) -> tuple[tuple[str, Any], ...]:
     """Names and defaults of a dataclass's fields; ``MISSING`` where a field has none."""
     return tuple(
         (field.name, field.default if field.default_factory is dataclasses.MISSING else field.default_factory())

@@ -167,7 +167,7 @@ class Manifest(Sequence[Trial]):
 
 def row_digest(trial: Trial) -> bytes:
     """Identity of one trial: what is asked. Its conditions only describe it, and do not enter."""
-    asked = encode(trial)
+    asked: dict[str, Any] = encode(trial)
     asked.pop("conditions", None)
     return hashlib.sha256(canonical(asked).encode()).digest()
 
@@ -182,10 +182,10 @@ def list_digest(kind: TaskKind, sample_rate: int, row_digests: Iterable[bytes]) 
 
 def write(path: Path, header: Header, trials: Iterable[Trial]) -> None:
     """Write a manifest; :class:`Manifest` reads it back equal."""
-    lines = [{"tspbench_manifest": SCHEMA} | encode(header), *(encode(trial) for trial in trials)]
+    to_json = json.JSONEncoder(ensure_ascii=False).encode
+    lines = [to_json({"tspbench_manifest": SCHEMA} | encode(header)), *(to_json(encode(trial)) for trial in trials)]
     path.parent.mkdir(parents=True, exist_ok=True)
-    text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
-    path.write_text(text, encoding="utf-8")
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def _problem(trial: Trial) -> str | None:

@@ -12,7 +12,7 @@ import importlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from types import ModuleType
@@ -97,15 +97,11 @@ class Recipe:
         return digest([self.task, self.prepared.protocol, lists, roots, self.prepared.stamp, self.sample_rate,
                        dict(self.options), code])[:24]  # fmt: skip
 
-    def trials(self, files: Mapping[str, Path], inventory: Inventory | None = None) -> Iterator[Trial]:
-        """The trials, with what conditions can be told from an inventory."""
+    def trials(self, files: Mapping[str, Path], seconds: Callable[[str], float | None]) -> list[Trial]:
+        """The trials, with what conditions can be told from durations."""
         importer = cast(Importer, importlib.import_module(self.importer))
-        material = Material(
-            protocol=self.prepared.declared.name, options=self.options, lists=files, roots=self.prepared.roots
-        )
-        if inventory is not None:
-            material = Material(**(vars(material) | {"seconds": inventory.seconds}))
-        return importer.trials(material)
+        material = Material(self.prepared.declared.name, self.options, files, self.prepared.roots, seconds)
+        return list(importer.trials(material))
 
 
 def open_cell(recipe: Recipe, progress: Progress | None = None) -> Cell:
@@ -134,9 +130,10 @@ def build(
         A list is not what it should be, or the folder cannot be written.
     """
     stems = stems_of(recipe.importer)
-    clips = {clip.path for trial in recipe.trials(files) for clip in trial.clips()}
+    wanted: list[str] = []
+    trials = recipe.trials(files, wanted.append)
     inventory = take_stock(
-        clips,
+        {clip.path for trial in trials for clip in trial.clips()},
         recipe.prepared.roots,
         recipe.prepared.declared.roots,
         stems,
@@ -152,7 +149,9 @@ def build(
             f"{folder.parent} cannot be written ({error.strerror}). Set TSPBENCH_CACHE to a folder of your own."
         ) from error
     try:
-        counts = _write_trials(recipe, files, inventory, staging)
+        if wanted:  # durations were asked for, and are known only now
+            trials = recipe.trials(files, inventory.seconds)
+        counts = _write_trials(recipe, trials, inventory, staging)
         (staging / "counts").write_text(" ".join(map(str, counts)))
         inventory.write(staging / "inventory.json")
         shutil.rmtree(folder, ignore_errors=True)
@@ -168,22 +167,13 @@ def stems_of(importer: str) -> Stems:
     return cast(Stems, getattr(module, "stems", lambda path: (PurePosixPath(path).stem,)))
 
 
-def _write_trials(recipe: Recipe, files: Mapping[str, Path], inventory: Inventory, folder: Path) -> tuple[int, int]:
+def _write_trials(recipe: Recipe, trials: list[Trial], inventory: Inventory, folder: Path) -> tuple[int, int]:
     header = manifest.Header(recipe.kind, recipe.sample_rate, name=recipe.task, cluster=recipe.cluster)
-    ready = inventory.found.keys()
-    there: list[bool] = []
-
-    def noted() -> Iterator[Trial]:
-        for trial in recipe.trials(files, inventory):
-            there.append(all(clip.path in ready for clip in trial.clips()))
-            yield trial
-
-    manifest.write(folder / "whole.jsonl", header, noted())
-    if not all(there):
-        lines = (folder / "whole.jsonl").read_bytes().splitlines(keepends=True)
-        kept = [line for line, is_there in zip(lines[1:], there, strict=True) if is_there]
-        (folder / "available.jsonl").write_bytes(b"".join([lines[0], *kept]))
-    return len(there), sum(there)
+    available = [trial for trial in trials if all(clip.path in inventory.found for clip in trial.clips())]
+    manifest.write(folder / "whole.jsonl", header, trials)
+    if len(available) < len(trials):
+        manifest.write(folder / "available.jsonl", header, available)
+    return len(trials), len(available)
 
 
 def _sources(module: ModuleType) -> list[Path]:
