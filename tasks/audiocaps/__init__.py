@@ -1,0 +1,1 @@
+"""AudioCaps, as CLAPSep and AudioSep mix it. See task.toml."""

@@ -1,0 +1,1 @@
+"""ESC-50, as CLAPSep and AudioSep mix it. See task.toml."""

@@ -1,0 +1,1 @@
+"""FSDKaggle2018, as CLAPSep mixes it. See task.toml."""
