@@ -11,10 +11,10 @@ from tspbench import catalogue
 
 
 @click.command("list")
-@click.argument("kind", type=click.Choice(["systems", "tasks", "metrics"]))
+@click.argument("kind", type=click.Choice(["systems", "tasks", "metrics", "dialects"]))
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
 def command(kind: str, as_json: bool) -> None:
-    """List systems, tasks or metrics."""
+    """List systems, tasks, metrics or dialects."""
     rows = catalogue.rows(cast(catalogue.Kind, kind))
     if as_json:
         click.echo(json.dumps(rows, indent=1, ensure_ascii=False))

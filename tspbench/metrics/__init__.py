@@ -29,7 +29,7 @@ def known_metrics() -> dict[str, Metric]:
 
 
 def resolve(metric_id: str) -> Metric:
-    """The metric of an id such as ``si_sdr``, ``si_sdr_i``, ``wer[pocketsphinx]``, ``dnsmos_ovrl[level=raw]``.
+    """The metric of an id such as ``si_sdr``, ``si_sdr_i``, ``wer[pocketsphinx]``, ``SDRi@NAME`` of a dialect.
 
     Raises
     ------
@@ -38,6 +38,8 @@ def resolve(metric_id: str) -> Metric:
     UsageError
         Parameters that this metric does not take.
     """
+    if "@" in metric_id and "[" not in metric_id:
+        return _of_dialect(metric_id)
     known = known_metrics()
     if metric_id in known:
         return known[metric_id]
@@ -49,6 +51,12 @@ def resolve(metric_id: str) -> Metric:
         raise UsageError(f"The metric {base.id!r} takes no parameters in brackets, got [{match['parameters']}].")
     metric = base.parametrise(_parameters(match["parameters"]))
     return improvement(metric) if match["gain"] else metric
+
+
+def _of_dialect(metric_id: str) -> Metric:
+    from tspbench.dialect import dialect_metric  # it is built on this package
+
+    return dialect_metric(metric_id)
 
 
 def _family(name: str, known: Mapping[str, Metric]) -> Metric | None:

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
+    from tspbench.metrics.averages import Average
     from tspbench.metrics.signals import Signals
 
 Value = float | int | str | bool | None
@@ -97,6 +98,10 @@ class Metric:
         Papers or code bases and the label under which they print this computation.
     parametrise
         Builds a variant from bracketed parameters; None when there are none.
+    dialect
+        The dialect whose reading this is (``SDRi@NAME``); None for our own metrics.
+    average
+        How its publication averages; its figures stand in the summary beside our own mean.
     """
 
     id: str
@@ -123,3 +128,5 @@ class Metric:
     parametrise: Callable[[Mapping[str, str]], Metric] | None = field(default=None, repr=False)
     gain_penalty: float | None = None
     improvement_of: str | None = None
+    dialect: str | None = None
+    average: Average | None = field(default=None, repr=False)

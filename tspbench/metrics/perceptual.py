@@ -57,21 +57,27 @@ def pesq(estimate: Samples, target: Samples, mode: Mode) -> float:
     NoValue
         PESQ refuses the signals, or they last more than 60 s.
     """
-    rate = PESQ_RATES[mode]
-    seconds = len(target) / rate
-    if seconds > LONGEST_S:
+    if len(target) / PESQ_RATES[mode] > LONGEST_S:
         raise NoValue(TOO_LONG, system_at_fault=False)
-    run = _pesq if seconds <= SAFE_S else _pesq_apart
-    outcome = run(estimate, target, mode)
+    outcome = pesq_outcome(estimate, target, mode)
     if isinstance(outcome, float):
         return outcome
     if outcome == "BufferTooShortError":
         raise NoValue(_TOO_SHORT_FOR_PESQ, system_at_fault=False)
-    if outcome == "NoUtterancesError" and run(target, target, mode) == outcome:
+    if outcome == "NoUtterancesError" and pesq_outcome(target, target, mode) == outcome:
         raise NoValue(_NO_SPEECH, system_at_fault=False)
     if outcome == "crash":
         raise NoValue("PESQ crashed: it holds at most 50 utterances", system_at_fault=False)
     raise NoValue(f"PESQ has no value for the estimate ({outcome})", system_at_fault=True)
+
+
+def pesq_outcome(estimate: Samples, target: Samples, mode: Mode) -> float | str:
+    """What the package makes of two signals, unguarded: the value, the name of its error, or ``crash``.
+
+    Long signals go to a process of their own, which a crash of the C code may take down.
+    """
+    run = _pesq if len(target) / PESQ_RATES[mode] <= SAFE_S else _pesq_apart
+    return run(estimate, target, mode)
 
 
 def stoi(estimate: Samples, target: Samples, *, extended: bool = False) -> float:
@@ -87,19 +93,30 @@ def stoi(estimate: Samples, target: Samples, *, extended: bool = False) -> float
     NoValue
         Too little of the target is active (pystoi would answer 1e-5).
     """
-    from pystoi import stoi as compute
-
-    with _fixed_numpy_seed(), warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)
-        try:
-            value = float(compute(np.asarray(target), np.asarray(estimate), STOI_RATE, extended=extended))
-        except np.exceptions.AxisError:
-            value = 1e-5
+    try:
+        value = stoi_value(estimate, target, STOI_RATE, extended=extended)
+    except np.exceptions.AxisError:
+        value = 1e-5
     if value == 1e-5:
         raise NoValue(_TOO_SHORT_FOR_STOI, system_at_fault=False)
     if not np.isfinite(value):
         raise NoValue("STOI has no value for the estimate", system_at_fault=True)
     return value
+
+
+def stoi_value(estimate: Samples, target: Samples, rate: int, *, extended: bool = False) -> float:
+    """What pystoi makes of signals at ``rate`` Hz, unguarded: 1e-5 where too little of the target is active.
+
+    Raises
+    ------
+    numpy.exceptions.AxisError
+        The signals are shorter than one of its frames (25.6 ms).
+    """
+    from pystoi import stoi as compute
+
+    with _fixed_numpy_seed(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        return float(compute(np.asarray(target), np.asarray(estimate), rate, extended=extended))
 
 
 def _pesq(estimate: Samples, target: Samples, mode: Mode) -> float | str:

@@ -1,0 +1,1 @@
+"""Dialects: one file per publication, each with a list ``DIALECTS`` (the contract is ``tspbench.dialect``)."""
