@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -49,10 +49,17 @@ class Child:
 
     At most one request is under way at a time: :meth:`send`, then wait on
     :attr:`connection`, then :meth:`receive`. :meth:`ask` does all three.
-    What the child prints is added to ``log_to`` when it ends.
+    What the child prints is added to ``log_to`` when it ends. ``variables`` are
+    set in its environment.
     """
 
-    def __init__(self, factory: Callable[..., Any], *arguments: Any, single_thread: bool = False) -> None:
+    def __init__(
+        self,
+        factory: Callable[..., Any],
+        *arguments: Any,
+        single_thread: bool = False,
+        variables: Mapping[str, str] | None = None,
+    ) -> None:
         if os.environ.get(INSIDE):
             raise UsageError(
                 "A system's file starts a run when it is imported. "
@@ -66,6 +73,7 @@ class Child:
             **os.environ,
             INSIDE: "1",
             **(ONE_THREAD if single_thread else {}),
+            **(variables or {}),
         }
         self.log_to: Path | None = None
         self.busy_with: Any = None
@@ -124,6 +132,10 @@ class Child:
     def ask(self, method: str, *arguments: Any) -> Any:
         self.send(method, *arguments)
         return self.receive()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
     def replace(self) -> None:
         """Kill the process, whatever it does, and start a fresh one."""

@@ -1,0 +1,1 @@
+"""What a system costs: time, memory, parameters, MACs, look-ahead. See :mod:`tspbench.profile.run`."""
