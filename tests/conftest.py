@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
 
 from tspbench import manifest
+from tspbench.metrics import resolve
+from tspbench.sealed import Sealed
 from tspbench.types import Clip, Mix, QueryRecipe, Role, Source, TaskKind, Trial
 
 RATE = 8000
@@ -55,5 +59,73 @@ def tiny(tmp_path: Path) -> Callable[..., Path]:
         )
         manifest.write(folder / "manifest.jsonl", header, rows)
         return folder / "manifest.jsonl"
+
+    return make
+
+
+@pytest.fixture
+def sealed_result() -> Callable[..., Sealed]:
+    """Make a sealed result from the values of its metrics: None is undefined, "-" does not apply.
+
+    A pooled metric's values are (errors, total). Trial ``t<i>`` is of cluster
+    ``clusters[i]``, of one of its own by default.
+    """
+
+    def make(
+        metrics: Mapping[str, Sequence[Any]],
+        clusters: Sequence[Any] | None = None,
+        conditions: Sequence[Mapping[str, Any]] | None = None,
+        label: str = "one",
+        **fields: Any,
+    ) -> Sealed:
+        count = len(next(iter(metrics.values())))
+        declared = {name: resolve(name) for name in metrics}
+        pooled = [name for name, metric in declared.items() if metric.aggregate == "pooled"]
+        scored = {name: [isinstance(v, int | float | tuple) for v in values] for name, values in metrics.items()}
+        made = Sealed(
+            schema=1,
+            label=label,
+            role="system",
+            identity={
+                "system": {"name": label, "digest": label * 8},
+                "task": {"name": "made", "trial_list": "a" * 64},
+                "protocol": {"sample_rate": RATE, "seed": 0},
+            },
+            metrics=tuple(
+                {"id": name, "version": 1, "penalty": metric.penalty, "aggregate": metric.aggregate, "packages": {}}
+                for name, metric in declared.items()
+            ),
+            trial_ids=tuple(f"t{i:04d}" for i in range(count)),
+            clusters=tuple(map(str, clusters if clusters is not None else range(count))),
+            conditions=tuple(conditions or [{}] * count),
+            values={
+                name: tuple(
+                    (v[0] / v[1] if name in pooled else float(v)) if ok else None
+                    for v, ok in zip(values, scored[name], strict=True)
+                )
+                for name, values in metrics.items()
+            },
+            statuses={
+                name: tuple("not_applicable" if v == "-" else "ok" if v is not None else "undefined" for v in values)
+                for name, values in metrics.items()
+            },
+            errors={name: tuple(v[0] if isinstance(v, tuple) else None for v in metrics[name]) for name in pooled},
+            totals={name: tuple(v[1] if isinstance(v, tuple) else None for v in metrics[name]) for name in pooled},
+            side_information=(),
+            synthetic=True,
+            aligned=True,
+            code={},
+            environment={},
+            hardware={},
+            created="",
+            counts={"ok": count},
+            summary={
+                "metrics": {
+                    name: {"unit": metric.unit, "higher_is_better": metric.higher_is_better}
+                    for name, metric in declared.items()
+                }
+            },
+        )
+        return replace(made, **fields)
 
     return make

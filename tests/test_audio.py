@@ -213,3 +213,79 @@ def test_the_digest_sees_samples_shapes_and_absence() -> None:
     ]  # fmt: skip
     assert len(set(digests)) == len(digests)
     assert audio.digest(np.stack([a, b], axis=1)[:, 0]) == audio.digest(a)
+
+
+def test_one_channel_can_be_asked_for(tmp_path: Path) -> None:
+    left, right = tone(RATE, 0.1), np.linspace(-0.5, 0.5, RATE // 10, dtype=np.float32)
+    path = tmp_path / "stereo.wav"
+    soundfile.write(path, np.stack([left, right], axis=1), RATE, subtype="FLOAT")
+    np.testing.assert_array_equal(audio.read(path, channel=0)[0], left)
+    np.testing.assert_array_equal(audio.read(path, channel=1)[0], right)
+    for channel in (2, -1):
+        with pytest.raises(
+            AudioError, match=rf"stereo\.wav has 2 channel\(s\), but the trial reads channel {channel} \("
+        ):
+            audio.read(path, channel=channel)
+
+
+@pytest.mark.parametrize(("rate", "wanted"), [(16000, 8000), (44100, 16000), (8000, 22050)])
+def test_hq_is_librosas_soxr(rate: int, wanted: int) -> None:
+    librosa = pytest.importorskip("librosa")
+    samples = np.random.default_rng(0).standard_normal((2, 1237)).astype(np.float32)
+    expected = librosa.resample(samples, orig_sr=rate, target_sr=wanted, res_type="soxr_hq")
+    np.testing.assert_array_equal(audio.resample(samples, rate, wanted, "hq"), expected)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_polyphase_is_scipys_in_the_precision_of_the_samples(dtype: type) -> None:
+    samples = np.random.default_rng(0).standard_normal(1237).astype(dtype)
+    found = audio.resample(samples, 44100, 16000, "polyphase")
+    assert found.dtype == dtype
+    np.testing.assert_array_equal(found, signal.resample_poly(samples, 160, 441))
+
+
+@pytest.mark.parametrize("method", ["hq", "polyphase"])
+@pytest.mark.parametrize("length", [1, 2, 399, 400, 401])
+def test_lengths_after_resampling_are_rounded_up(method: str, length: int) -> None:
+    assert audio.resample(np.ones(length, np.float32), 44100, 16000, method).shape == (math.ceil(length * 160 / 441),)
+
+
+@pytest.mark.parametrize("length", [4002, 5000, 9000, 20_001])
+@pytest.mark.parametrize("wanted", [4000, 20_001, 20_002, 61_234])
+def test_repeating_is_an_overlap_of_hann_halves(length: int, wanted: int) -> None:
+    """Against a sum of shifted copies under their windows; copies that overlap twice are shorter than two overlaps."""
+    samples = np.random.default_rng(length).standard_normal(length).astype(np.float32)
+    found = audio.repeat(samples, RATE, wanted)
+    assert found.shape == (wanted,)
+    if wanted <= length:
+        np.testing.assert_array_equal(found, samples[:wanted])
+        return
+    overlap = RATE // 2 + 1
+    fall = 0.5 + 0.5 * np.cos(np.pi * np.arange(overlap) / (RATE // 2))
+    expected = samples.astype(np.float64)
+    while len(expected) < wanted:
+        longer = np.concatenate([expected, np.zeros(length - overlap)])
+        longer[len(expected) - overlap : len(expected)] *= fall
+        longer[len(expected) - overlap : len(expected)] += samples[:overlap] * (1 - fall)
+        longer[len(expected) :] = samples[overlap:]
+        expected = longer
+    np.testing.assert_allclose(found, expected[:wanted], atol=1e-6)
+
+
+def test_what_is_no_longer_than_the_overlap_cannot_be_repeated() -> None:
+    with pytest.raises(AudioError, match=r"4001 samples is too short to be repeated \(4002 are needed\)"):
+        audio.repeat(np.ones(4001, np.float32), RATE, 5000)
+    assert audio.repeat(np.ones(4002, np.float32), RATE, 5000).shape == (5000,)
+
+
+@pytest.mark.parametrize(("start", "duration"), [(0.0, None), (0.5, None), (0.5, 0.25), (1.5, 3.0), (0.3, 0.1)])
+def test_measuring_tells_how_much_reading_gives(ramp: Path, start: float, duration: float | None) -> None:
+    samples, rate = audio.read(ramp, start_s=start, duration_s=duration)
+    assert audio.measure(ramp, start_s=start, duration_s=duration) == (len(samples), rate)
+
+
+def test_measuring_refuses_what_reading_refuses(ramp: Path, tmp_path: Path) -> None:
+    with pytest.raises(AudioError, match=r"lasts 2\.000 s, but the trial starts reading at 2\.000 s"):
+        audio.measure(ramp, start_s=2.0)
+    with pytest.raises(AudioError, match=r"gone\.wav does not exist\."):
+        audio.measure(tmp_path / "gone.wav")

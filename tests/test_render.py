@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,11 +12,12 @@ import pytest
 import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.signal import resample_poly
 
 from tspbench import audio
 from tspbench.errors import AudioError
-from tspbench.render import render
-from tspbench.types import Clip, Mix, Rendered, Role, Source, Trial
+from tspbench.render import as_mixed, render
+from tspbench.types import Clip, Mix, QueryRecipe, Rendered, Role, Source, Trial
 
 RATE = 8000
 SNR = st.floats(-30, 30)
@@ -223,3 +225,154 @@ def test_rendering_twice_gives_the_same_bits_and_leaves_the_recordings_alone() -
 def test_a_click_that_resampling_leaves_nothing_of_is_one_silent_sample() -> None:
     out = render(Trial("t", (Source("target", role=Role.TARGET),)), Shelf({"target": [0.5]}, rate=48000), RATE)
     assert out.mixture.shape == out.target.shape == (1,)
+
+
+def test_an_extended_source_is_repeated_or_cut_to_the_longest_and_never_decides_the_length() -> None:
+    recordings = {"target": noise(1, 14_000), "short": noise(2, 9_000), "hum": noise(3, 5_000), "din": noise(4, 20_000)}
+    for rule, length in (("max", 14_000), ("min", 9_000)):
+        extended = {"extend": "crossfade"}
+        out = mixed(recordings, Mix(length=rule, clip="none"), hum=extended, din=extended)
+        assert out.mixture.shape == (length,)
+        hum = audio.repeat(recordings["hum"], RATE, 14_000).astype(np.float32)
+        np.testing.assert_array_equal(out.interferers[1], hum[:length])
+        np.testing.assert_array_equal(out.interferers[2], recordings["din"][:length])
+
+
+def test_only_as_much_of_an_extended_source_is_read_as_is_needed() -> None:
+    asked: list[Clip] = []
+    shelf = Shelf({"target": noise(1, 800), "din": noise(2, 900)})
+
+    def read(clip: Clip) -> tuple[audio.Audio, int]:
+        asked.append(clip)
+        return shelf(clip)
+
+    sources = (Source("din", extend="crossfade"), Source("target", role=Role.TARGET))
+    render(Trial("t", sources, Mix(length="max")), read, RATE)
+    assert [(clip.path, clip.duration_s) for clip in asked] == [("target", None), ("din", 0.1)]
+
+
+def test_something_must_decide_the_length() -> None:
+    with pytest.raises(AudioError, match="no source decides how long the mixture is"):
+        mixed({"target": noise(1)}, Mix(), target={"extend": "crossfade"})
+
+
+@pytest.mark.parametrize(("rule", "expected"), [("min", 150), ("max", 300), ("target", 200)])
+def test_a_partner_counts_for_the_length_and_is_not_heard(rule: Any, expected: int) -> None:
+    recordings = {"target": noise(1, 200), "other": noise(2, 150), "partner": noise(3, 300)}
+    sources = (Source("target", role=Role.TARGET, partner="partner"), Source("other"))
+    out = render(Trial("t", sources, Mix(length=rule)), Shelf(recordings), RATE)
+    assert out.mixture.shape == (expected,)
+    np.testing.assert_array_equal(out.target, audio.fit(recordings["target"], expected))
+    assert out.interferers.shape == (1, expected)
+
+
+def test_a_partner_lasts_as_long_as_its_resampled_self() -> None:
+    recordings = {"target": noise(1, 401), "partner": noise(2, 333)}
+    sources = (Source("target", role=Role.TARGET, partner="partner"),)
+    methods: tuple[Any, ...] = ("polyphase", "hq")
+    for method in methods:
+        out = render(Trial("t", sources, Mix(length="min", resample=method)), Shelf(recordings, rate=3 * RATE), RATE)
+        assert len(out.mixture) == len(audio.resample(recordings["partner"], 3 * RATE, RATE, method)) == 111
+
+
+def test_a_query_with_a_partner_is_the_source_it_was_in_their_mixture() -> None:
+    recordings = {"target": noise(1, 200), "other": noise(2, 150)}
+    mix = Mix(length="min", rounding="pcm16", precision="float32", resample="polyphase", clip="none")
+    trial = Trial("t", (Source("target", role=Role.TARGET, gain=0.7), Source("other", gain=0.3)), mix)
+    whole = render(trial, Shelf(recordings, rate=2 * RATE), RATE)
+    clip = Clip("target", gain=0.7, partner="other")
+    np.testing.assert_array_equal(as_mixed(clip, mix, Shelf(recordings, rate=2 * RATE), RATE), whole.target)
+
+
+def test_a_query_without_a_partner_is_its_recording_at_its_gain() -> None:
+    shelf = Shelf({"a": noise(1)})
+    np.testing.assert_array_equal(as_mixed(Clip("a"), Mix(rounding="pcm16"), shelf, RATE), noise(1))
+    halved = as_mixed(Clip("a", gain=0.5), Mix(length="max"), shelf, RATE)
+    np.testing.assert_array_equal(halved, noise(1) * np.float32(0.5))
+    assert halved.dtype == np.float32
+
+
+def test_single_precision_scales_before_resampling_and_adds_in_float32() -> None:
+    recordings = {"target": noise(1, 900, 0.3), "a": noise(2, 900, 0.3), "b": noise(3, 900, 0.3)}
+    gains = {name: {"gain": gain} for name, gain in zip(recordings, (0.7, 1.3, 0.9), strict=True)}
+    sources = tuple(
+        Source(name, role=Role.TARGET if name == "target" else Role.INTERFERER, **gains[name]) for name in recordings
+    )
+    mix = Mix(length="max", clip="none", precision="float32", resample="polyphase")
+    out = render(Trial("t", sources, mix), Shelf(recordings, rate=2 * RATE), RATE)
+    signals = [resample_poly(recordings[name] * np.float32(gains[name]["gain"]), 1, 2) for name in recordings]
+    assert all(signal.dtype == np.float32 for signal in signals)
+    np.testing.assert_array_equal(out.target, signals[0])
+    np.testing.assert_array_equal(out.mixture, (signals[0] + signals[1]) + signals[2])
+    double = render(Trial("t", sources, replace(mix, precision="float64")), Shelf(recordings, rate=2 * RATE), RATE)
+    assert not np.array_equal(double.mixture, out.mixture)
+    np.testing.assert_allclose(double.mixture, out.mixture, atol=1e-6)
+
+
+@pytest.mark.parametrize("method", ["vhq", "hq", "polyphase"])
+def test_the_mix_says_how_recordings_are_resampled(method: Any) -> None:
+    recordings = {"target": noise(1, 441)}
+    trial = Trial("t", (Source("target", role=Role.TARGET),), Mix(resample=method))
+    out = render(trial, Shelf(recordings, rate=44100), RATE)
+    np.testing.assert_array_equal(out.target, audio.resample(recordings["target"], 44100, RATE, method))
+
+
+def test_a_recorded_mixture_is_used_as_it_is_and_fitted() -> None:
+    recordings = {"target": noise(1, 200), "other": noise(2, 200), "mixture": noise(3, 190)}
+    sources = (Source("target", role=Role.TARGET), Source("other"))
+    out = render(Trial("t", sources, Mix(), mixture=Clip("mixture")), Shelf(recordings), RATE)
+    np.testing.assert_array_equal(out.mixture, audio.fit(recordings["mixture"], 200))
+    np.testing.assert_array_equal(out.target, recordings["target"])
+    np.testing.assert_array_equal(out.interferers, [recordings["other"]])
+
+
+def test_with_a_target_alone_the_interferer_is_the_rest_of_the_recorded_mixture() -> None:
+    recordings = {"target": noise(1, 200), "mixture": noise(3, 200)}
+    trial = Trial("t", (Source("target", role=Role.TARGET),), Mix(), mixture=Clip("mixture"))
+    out = render(trial, Shelf(recordings), RATE)
+    np.testing.assert_array_equal(out.interferers, [recordings["mixture"] - recordings["target"]])
+
+
+def test_everything_that_a_trial_reads_is_among_its_clips() -> None:
+    vector = Clip("vector.npy")
+    query = QueryRecipe(enrolment=(Clip("enrolment", partner="its partner"),), speaker_vector=vector)
+    sources = (Source("target", role=Role.TARGET, partner="silent"), Source("other"))
+    trial = Trial("t", sources, query=query, mixture=Clip("mixture"))
+    paths = [clip.path for clip in trial.clips()]
+    assert sorted(paths) == ["enrolment", "its partner", "mixture", "other", "silent", "target", "vector.npy"]
+    assert trial.clips()[-1] is vector
+
+
+@pytest.mark.parametrize("rate", [RATE, 2 * RATE, 5 * RATE])
+@pytest.mark.parametrize("rounding", ["none", "pcm16"])
+def test_measured_recordings_are_cut_and_give_the_same_bits(rate: int, rounding: Any) -> None:
+    recordings = {"target": noise(1, 40_000), "other": noise(2, 25_001), "partner": noise(3, 22_003)}
+    mix = Mix(length="min", resample="polyphase", precision="float32", rounding=rounding)
+    sources = (Source("target", role=Role.TARGET, gain=0.7), Source("other", partner="partner"))
+    shelf, decoded = Shelf(recordings, rate), 0
+
+    def read(clip: Clip) -> tuple[audio.Audio, int]:
+        nonlocal decoded
+        samples = shelf(clip)[0]
+        samples = samples if clip.duration_s is None else samples[: round(clip.duration_s * rate)]
+        decoded += len(samples)
+        return samples, rate
+
+    def measure(clip: Clip) -> tuple[int, int]:
+        return len(recordings[clip.path]), rate
+
+    for chosen in (sources, sources[:1], (sources[0], Source("other", extend="crossfade"), sources[1])):
+        trial = Trial("t", chosen, mix)
+        whole, all_of_it = render(trial, read, RATE), decoded
+        decoded = 0
+        part = render(trial, read, RATE, measure)
+        assert audio.digest(part.mixture, part.target, part.interferers) == audio.digest(
+            whole.mixture, whole.target, whole.interferers
+        )
+        assert decoded < 0.7 * all_of_it if len(chosen) > 1 else decoded == 40_000
+        decoded = 0
+    clip = Clip("target", partner="partner")
+    np.testing.assert_array_equal(
+        as_mixed(clip, mix, read, RATE, measure), as_mixed(clip, mix, lambda clip: shelf(clip), RATE)
+    )
+    assert decoded < 23_000, "the partner is measured, not decoded"

@@ -80,12 +80,14 @@ def test_the_golden_folder_loads() -> None:
 
 
 def test_the_golden_summary_can_be_rebuilt() -> None:
+    """What was once written as a mean stays that mean; how intervals and strata are made may improve."""
     stored = json.loads((GOLDEN / "summary.json").read_text())
     rebuilt = summary.summarise(GOLDEN)
-    for found in (stored, rebuilt):
-        for metric in found["metrics"].values():
-            metric.pop("bounds")  # these come from other runs
-    assert rebuilt == stored
+    assert rebuilt["trials"] == stored["trials"]
+    for name, metric in stored["metrics"].items():
+        for moving in ("bounds", "interval", "strata"):
+            metric.pop(moving)
+        assert metric == {key: rebuilt["metrics"][name][key] for key in metric}
 
 
 def test_folders_that_hold_no_run_are_refused(tmp_path: Path) -> None:

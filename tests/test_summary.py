@@ -258,3 +258,52 @@ def test_a_bound_is_remembered_without_its_failures(tmp_path: Path) -> None:
     assert found["d"] == {}
     assert found["e"]["si_sdr"].status is Status.NOT_APPLICABLE
     assert known.find("input of a", [metric]) == {}
+
+
+def test_strata_have_intervals_where_there_are_clusters_enough(large: tuple[Path, pd.DataFrame]) -> None:
+    folder, table = large
+    strata = summarise(folder)["metrics"]["si_sdr"]["strata"]["gender"]
+    scored = table.dropna()
+    for label, rows in scored.groupby("gender"):
+        expected = mean_interval(rows.value, rows.cluster, draws=summary.STRATUM_DRAWS)
+        found = strata[label]["interval"]
+        assert (found["low"], found["high"]) == pytest.approx((expected.low, expected.high))
+        assert found["clusters"] == rows.cluster.nunique()
+
+
+def test_strata_of_few_clusters_have_none(tmp_path: Path) -> None:
+    trials = [trial(f"t{i}", cluster=f"c{i % 7}", side="left" if i < 21 else "right") for i in range(42)]
+    cell = summarise(make(tmp_path, ["snr"], trials, [line(f"t{i}", "snr", float(i)) for i in range(42)]))
+    assert [each["interval"] for each in cell["metrics"]["snr"]["strata"]["side"].values()] == [None, None]
+
+
+@pytest.mark.parametrize("metric", ["si_sdr", "rate"])
+def test_the_worst_trials_of_the_first_metric(tmp_path: Path, metric: str) -> None:
+    values = {f"t{i:02d}": float((7 * i) % 31) for i in range(30)}
+    scores = [line(name, metric, value, counts={"errors": value, "total": 31}) for name, value in values.items()]
+    scores[3] = line("t03", metric, None, "failed")
+    scores[4] = line("t04", metric, None, "not_applicable")
+    found = summarise(make(tmp_path, [metric, "snr"], [trial(name) for name in values], scores))["worst"]
+    rest = {name: value for name, value in values.items() if name not in ("t03", "t04")}
+    order = sorted(rest, key=rest.__getitem__, reverse=metric == "rate")
+    assert found["metric"] == metric
+    assert [row["trial_id"] for row in found["trials"]] == ["t03", *order[:9]]
+    assert [row["value"] for row in found["trials"]] == [None, *(rest[name] for name in order[:9])]
+
+
+def test_quality_where_the_right_target_came_out(tmp_path: Path) -> None:
+    scores = [
+        *(line(name, "si_sdr", value) for name, value in (("a", 10.0), ("b", 6.0), ("c", -9.0), ("d", 4.0))),
+        *(line(name, "wrong_target", value) for name, value in (("a", 0.0), ("b", 0.0), ("c", 1.0))),
+        line("d", "wrong_target", None, "not_applicable"),
+    ]
+    folder = make(tmp_path, ["wrong_target", "si_sdr"], [trial(name) for name in "abcd"], scores)
+    found = summarise(folder)["wrong_target"]
+    assert (found["rate"], found["scored"]) == (pytest.approx(1 / 3), 3)
+    assert found["interval"]["low"] <= found["rate"] <= found["interval"]["high"]
+    right = found["right_target"]
+    assert (right["metric"], right["mean"], right["scored"]) == ("si_sdr", 8.0, 2)
+
+
+def test_without_wrong_target_nothing_is_said_about_it(tmp_path: Path) -> None:
+    assert summarise(small(tmp_path))["wrong_target"] is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import math
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +17,16 @@ from tspbench.types import Audio
 
 
 def read(
-    path: Path, *, start_s: float = 0.0, duration_s: float | None = None, sha256: str | None = None
+    path: Path,
+    *,
+    start_s: float = 0.0,
+    duration_s: float | None = None,
+    sha256: str | None = None,
+    channel: int | None = None,
 ) -> tuple[Audio, int]:
-    """Read a stretch of a file as mono float32.
+    """Read a stretch of a file as mono float32: one channel, or the mean of all.
 
-    Several channels are averaged. Any format that libsndfile reads.
+    Any format that libsndfile reads.
 
     Returns
     -------
@@ -31,7 +37,7 @@ def read(
     ------
     AudioError
         The file is missing, unreadable, empty, shorter than ``start_s``, holds
-        NaN or infinity, or is not the file that ``sha256`` names.
+        NaN or infinity, lacks the channel, or is not the file that ``sha256`` names.
     """
     file: Path | io.BytesIO = path
     if sha256 is not None:
@@ -49,7 +55,7 @@ def read(
         raise _unreadable(path, error) from error
     if len(samples) == 0:
         raise AudioError(_too_short(path, 0, rate, start_s))
-    mono: Audio = samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1)
+    mono = _mono(path, samples, channel)
     if not np.isfinite(mono).all():
         raise AudioError(f"{path} holds NaN or infinity. Write the file again from clean samples.")
     return mono, rate
@@ -64,6 +70,15 @@ def probe(path: Path) -> tuple[float, int, int]:
     if info.frames == 0:
         raise AudioError(_too_short(path, 0, info.samplerate, 0.0))
     return info.frames / info.samplerate, info.samplerate, info.channels
+
+
+def measure(path: Path, *, start_s: float = 0.0, duration_s: float | None = None) -> tuple[int, int]:
+    """How many samples :func:`read` would give, and their rate in Hz, from a file's header; raises like it."""
+    seconds, rate, _ = probe(path)
+    frames = round(seconds * rate) - round(start_s * rate)
+    if frames <= 0:
+        raise AudioError(_too_short(path, round(seconds * rate), rate, start_s))
+    return (frames if duration_s is None else min(frames, round(duration_s * rate))), rate
 
 
 def verify(path: Path, sha256: str) -> None:
@@ -82,19 +97,59 @@ def read_vector(path: Path) -> Audio:
     return vector
 
 
-def resample(samples: Audio, rate: int, wanted: int) -> Audio:
-    """Band-limited resampling along the last axis (soxr, very high quality).
+def resample(samples: Audio, rate: int, wanted: int, method: str = "vhq") -> Audio:
+    """Band-limited resampling along the last axis.
 
-    Shape (..., T) becomes (..., ceil(T * wanted / rate)) to within a sample;
-    equal rates return the input itself.
+    Parameters
+    ----------
+    method
+        ``vhq``: soxr, very high quality. ``hq``: soxr, high quality, cut or
+        padded to ceil(T * wanted / rate) samples, as ``librosa.resample`` does.
+        ``polyphase``: ``scipy.signal.resample_poly`` with its own window,
+        computed in the precision of ``samples``.
+
+    Returns
+    -------
+    Shape (..., T) becomes (..., ceil(T * wanted / rate)), to within a sample
+    for ``vhq``; equal rates return the input itself.
     """
     if rate == wanted:
         return samples
     if samples.shape[-1] == 0 or samples.size == 0:
         shape = (*samples.shape[:-1], round(samples.shape[-1] * wanted / rate))
         return np.zeros(shape, dtype=np.float32)
-    out = soxr.resample(samples.T, rate, wanted, quality="VHQ").T
-    return np.ascontiguousarray(out, dtype=np.float32)
+    if method == "polyphase":
+        return _polyphase(samples, rate, wanted)
+    out = np.ascontiguousarray(soxr.resample(samples.T, rate, wanted, quality=method.upper()).T, dtype=np.float32)
+    return fit(out, math.ceil(samples.shape[-1] * wanted / rate)) if method == "hq" else out
+
+
+def repeat(samples: Audio, rate: int, length: int) -> Audio:
+    """A recording, shape (T,), repeated until it lasts ``length`` samples.
+
+    Neighbours overlap by the falling and the rising half of a Hann window of
+    one second. This is how LibriMix extends short noise
+    (``extend_noise``, github.com/JorisCos/LibriMix).
+
+    Raises
+    ------
+    AudioError
+        The recording must be repeated and is no longer than the overlap.
+    """
+    if len(samples) >= length:
+        return samples[:length]
+    window = np.hanning(rate + 1)
+    rise, fall = window[: len(window) // 2 + 1], window[len(window) // 2 :: -1]
+    overlap = len(rise)
+    if len(samples) <= overlap:
+        raise AudioError(f"A noise of {len(samples)} samples is too short to be repeated ({overlap + 1} are needed).")
+    parts: list[Audio] = []
+    held, missing = samples, length - len(samples)
+    while missing > 0:
+        parts.append(held[:-overlap])
+        missing -= len(samples) - overlap
+        held = np.concatenate([held[-overlap:] * fall + samples[:overlap] * rise, samples[overlap:]])
+    return np.concatenate([*parts, held])[:length]
 
 
 def fit(samples: Audio, length: int) -> Audio:
@@ -136,6 +191,22 @@ def _verified_bytes(path: Path, sha256: str) -> bytes:
     return data
 
 
+def _polyphase(samples: Audio, rate: int, wanted: int) -> Audio:
+    from scipy.signal import resample_poly
+
+    out: Audio = resample_poly(samples, wanted, rate, axis=-1)
+    return out
+
+
+def _mono(path: Path, samples: Audio, channel: int | None) -> Audio:
+    channels = samples.shape[1]
+    if channel is None:
+        return samples[:, 0] if channels == 1 else samples.mean(axis=1)
+    if not 0 <= channel < channels:
+        raise AudioError(f"{path} has {channels} channel(s), but the trial reads channel {channel} (from 0).")
+    return samples[:, channel]
+
+
 def _too_short(path: Path, frames: int, rate: int, start_s: float) -> str:
     if frames == 0:
         return f"{path} is empty: it holds no samples."
@@ -149,5 +220,20 @@ def _unreadable(path: Path, error: Exception) -> AudioError:
         return AudioError(f"{path} is a folder, not an audio file.")
     if path.stat().st_size == 0:
         return AudioError(f"{path} is empty (0 bytes).")
+    if _is_shortened(path):
+        return AudioError(
+            f"{path} is a SPHERE file compressed with shorten, which cannot be read here. "
+            "Convert it with sph2pipe (sph2pipe -f wav IN OUT), and give the folder of WAV files."
+        )
     reason = str(error).removeprefix(f"Error opening {str(path)!r}: ").rstrip(".")
     return AudioError(f"{path} cannot be read as audio: {reason}.")
+
+
+def _is_shortened(path: Path) -> bool:
+    """Is it a NIST SPHERE file whose header declares embedded shorten?"""
+    try:
+        with path.open("rb") as file:
+            header = file.read(1024)
+    except OSError:
+        return False
+    return header.startswith(b"NIST_1A") and b"embedded-shorten" in header

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -75,12 +76,16 @@ class Failed(Exception):
 class ConformanceService(SystemService):
     """Serves raw, unchecked answers, and watches the inputs."""
 
+    @cached_property
+    def _info(self) -> SystemInfo:
+        return self.describe()  # once: it may hash a large checkpoint
+
     def try_out(self, case: Case) -> Tried:
         mixtures, lengths = case.mixtures.copy(), case.lengths.copy()
         told = [array for query in case.queries for array in _arrays(query)]
         copies = [array.copy() for array in told]
         seed_everything(case.seed)
-        info = self.describe()
+        info = self._info
         estimates = to_numpy(self.system.extract(mixtures, lengths, list(case.queries))) if info.extracts else None
         seed_everything(case.seed)
         texts = self.system.transcribe(mixtures, lengths, list(case.queries)) if info.transcribes else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,13 +14,16 @@ import numpy.typing as npt
 
 from tspbench.baselines import MIXTURE, UPPER, Baselines
 from tspbench.metrics import Metric, Score, Status, resolve
-from tspbench.stats import ratio_interval
+from tspbench.metrics.averages import Item
+from tspbench.stats import DRAWS, FEWEST, ratio_interval
 from tspbench.store import SCHEMA, read_lines, read_record
+from tspbench.strata import strata
 
 Places = npt.NDArray[np.int64]
 
-MOST_STRATA = 64
-BANDS = 3
+STRATUM_DRAWS = 2_000
+WORST = 10
+"""Trials listed as the worst of the first metric."""
 
 
 @dataclass
@@ -88,6 +91,8 @@ def summarise(folder: Path, baselines: Baselines | None = None) -> dict[str, Any
         "trials": {"expected": record["identity"]["task"]["trials"], "attempted": len(trials.ids)}
         | {status: trials.statuses.get(status, 0) for status in ("ok", "failed", "timed_out")},
         "metrics": {name: _metric_summary(column, trials, baselines) for name, column in columns.items()},
+        "worst": next((_worst(column, trials) for column in columns.values()), None),
+        "wrong_target": _wrong_target(columns, trials),
     }
 
 
@@ -106,6 +111,7 @@ def _metric_summary(column: Column, trials: Trials, baselines: Baselines | None)
     places = np.asarray(column.places, dtype=np.int64)
     return {
         **_statistics(column, trials, np.arange(len(places))),
+        **_published(column, trials),
         "attempted": sum(column.statuses.values()),
         "not_applicable": column.statuses[Status.NOT_APPLICABLE],
         "reasons": dict(sorted(column.reasons.items(), key=lambda item: (-item[1], item[0]))[:8]),
@@ -116,8 +122,10 @@ def _metric_summary(column: Column, trials: Trials, baselines: Baselines | None)
     }
 
 
-def _statistics(column: Column, trials: Trials, chosen: Places, *, interval: bool = True) -> dict[str, Any]:
-    """Counts, means and spread over some of a column's scores."""
+def _statistics(
+    column: Column, trials: Trials, chosen: Places, *, draws: int = DRAWS, fewest: int = 2
+) -> dict[str, Any]:
+    """Counts, means and spread over some of a column's scores; an interval from ``fewest`` clusters on."""
     metric = column.metric
     values = np.asarray(column.values)[chosen] if len(chosen) else np.zeros(0)
     scored = ~np.isnan(values)
@@ -125,7 +133,8 @@ def _statistics(column: Column, trials: Trials, chosen: Places, *, interval: boo
     tops = np.asarray(column.errors)[chosen] if pooled and len(chosen) else values
     bottoms = np.asarray(column.totals)[chosen] if pooled and len(chosen) else np.ones_like(values)
     clusters = np.asarray(trials.clusters)[np.asarray(column.places, np.int64)[chosen]] if len(chosen) else np.zeros(0)
-    found = ratio_interval(tops[scored], bottoms[scored], clusters[scored]) if interval and scored.any() else None
+    enough = len(set(clusters[scored])) >= fewest
+    found = ratio_interval(tops[scored], bottoms[scored], clusters[scored], draws=draws) if enough else None
     return {
         "applicable": len(values),
         "scored": int(scored.sum()),
@@ -135,6 +144,18 @@ def _statistics(column: Column, trials: Trials, chosen: Places, *, interval: boo
         "p5": _number(np.quantile(values[scored], 0.05 if metric.higher_is_better else 0.95)) if scored.any() else None,
         "interval": asdict(found) if found else None,
     }
+
+
+def _published(column: Column, trials: Trials) -> dict[str, Any]:
+    """The figures of a dialect's metric, averaged as its publication does; nothing for our own metrics."""
+    if column.metric.average is None:
+        return {}
+    labels = [trials.conditions[place].get("class") for place in column.places]
+    items = [
+        Item(_number(value), None if label is None else str(label))
+        for value, label in zip(column.values, labels, strict=True)
+    ]
+    return {"published": column.metric.average(items)}
 
 
 def _penalised(metric: Metric, tops: Any, bottoms: Any, scored: Any) -> float | None:
@@ -179,31 +200,44 @@ def _position(column: Column, rows: Mapping[str, float], mean: float) -> dict[st
 
 
 def _strata(column: Column, trials: Trials, places: Places) -> dict[str, Any]:
-    """The same statistics by condition; numbers are put into bands of equal counts."""
-    strata: dict[str, Any] = {}
-    names = sorted({name for conditions in trials.conditions for name in conditions})
-    for name in names:
-        labels = _labels([trials.conditions[place].get(name) for place in places])
-        if 1 < len(set(labels)) <= MOST_STRATA:
-            array = np.asarray(labels)
-            strata[name] = {
-                label: _statistics(column, trials, np.flatnonzero(array == label), interval=False)
-                for label in dict.fromkeys(sorted(labels))
-            }
-    return strata
+    """The same statistics by condition."""
+    conditions = [trials.conditions[place] for place in places]
+    return {
+        name: {
+            label: _statistics(column, trials, np.asarray(chosen, np.int64), draws=STRATUM_DRAWS, fewest=FEWEST)
+            for label, chosen in groups.items()
+        }
+        for name, groups in strata(conditions).items()
+    }
 
 
-def _labels(values: Sequence[Any]) -> list[str]:
-    numbers = [value for value in values if _is_number(value)]
-    if len(set(numbers)) <= BANDS:
-        return [str(value) for value in values]
-    edges = np.quantile(numbers, np.linspace(0, 1, BANDS + 1))
-    bands = [f"{low:.3g} to {high:.3g}" for low, high in itertools.pairwise(edges)]
-    return [bands[np.searchsorted(edges[1:-1], v, "right")] if _is_number(v) else str(v) for v in values]
+def _worst(column: Column, trials: Trials) -> dict[str, Any]:
+    """The trials to listen to first: those without a score, then the lowest (highest) ones."""
+    ids = {place: trial_id for trial_id, place in trials.ids.items()}
+    sign = 1 if column.metric.higher_is_better else -1
+    rows = [(ids[place], _number(value)) for place, value in zip(column.places, column.values, strict=True)]
+    rows.sort(key=lambda row: (row[1] is not None, sign * (row[1] or 0.0), row[0]))
+    return {
+        "metric": column.metric.id,
+        "trials": [{"trial_id": trial_id, "value": value} for trial_id, value in rows[:WORST]],
+    }
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def _wrong_target(columns: Mapping[str, Column], trials: Trials) -> dict[str, Any] | None:
+    """How often the wrong source came out, and the first metric over the trials where the right one did."""
+    picked = columns.get("wrong_target")
+    quality = next((column for name, column in columns.items() if name != "wrong_target"), None)
+    if picked is None or quality is None or not picked.statuses[Status.OK]:
+        return None
+    right = {place for place, value in zip(picked.places, picked.values, strict=True) if value == 0}
+    chosen = np.asarray([i for i, place in enumerate(quality.places) if place in right], np.int64)
+    rate = _statistics(picked, trials, np.arange(len(picked.places)))
+    return {
+        "rate": rate["mean"],
+        "interval": rate["interval"],
+        "scored": rate["scored"],
+        "right_target": {"metric": quality.metric.id, **_statistics(quality, trials, chosen)},
+    }
 
 
 def _ratio(tops: Any, bottoms: Any) -> float | None:

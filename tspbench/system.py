@@ -65,6 +65,8 @@ class System:
     sample_rate: int | None = None
     queries: frozenset[QueryKind] = frozenset()
     aligned: bool = True
+    precision: str = "float32"
+    random_weights: int | None = None
 
     def load(self, device: str) -> None:
         """Load weights onto ``device`` (``cpu`` or ``cuda``). Called once per worker process."""
@@ -108,12 +110,20 @@ class Verification(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """Where published weights live."""
+    """A file (or folder) of published weights: what it is called, where it lives, which option names it here.
+
+    ``hub`` is a repository of the Hugging Face hub, ``url`` any other place;
+    ``size`` in bytes.
+    """
 
     hub: str = ""
     file: str = ""
     sha256: str | None = None
     url: str = ""
+    option: str = "checkpoint"
+    size: int | None = None
+    licence: str = ""
+    holds: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +147,7 @@ class Card:
     paper: str = ""
     code_licence: str = ""
     weights_licence: str = ""
-    checkpoint: Checkpoint | None = None
+    checkpoints: tuple[Checkpoint, ...] = ()
     side_information: tuple[str, ...] = ()
     training_sets: tuple[str, ...] = ()
     verification: Verification = Verification.NEITHER

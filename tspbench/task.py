@@ -28,7 +28,7 @@ from tspbench.errors import AudioError, ManifestError, UnknownName, UsageError
 from tspbench.manifest import Manifest, list_digest, row_digest
 from tspbench.prepared import names
 from tspbench.prepared.declaration import Protocol as ProtocolInfo
-from tspbench.render import as_mixed, render
+from tspbench.render import Measure, as_mixed, render
 from tspbench.types import Audio, Clip, Mix, Query, QueryKind, QueryRecipe, Rendered, TaskKind, Trial, Truth
 
 GROUP = "tspbench.tasks"
@@ -91,6 +91,10 @@ class FileReader:
             channel=clip.channel,
         )
 
+    def measure(self, clip: Clip) -> tuple[int, int]:
+        """Number of samples and rate in Hz, from the file's header."""
+        return audio.measure(self.locate(clip), start_s=clip.start_s, duration_s=clip.duration_s)
+
     def check(self, clip: Clip) -> None:
         path = self.locate(clip)
         seconds, _, _ = audio.probe(path)
@@ -122,7 +126,7 @@ class Stage:
     def render(self, trial: Trial) -> Rendered:
         """Mixture, target and interferers of a trial at the task's rate."""
         try:
-            return render(trial, self.reader.read, self.sample_rate)
+            return render(trial, self.reader.read, self.sample_rate, self._measure)
         except AudioError as error:
             raise AudioError(f"Trial {trial.trial_id!r}: {error}") from error
 
@@ -132,7 +136,11 @@ class Stage:
 
     def _clip(self, clip: Clip, sample_rate: int, mix: Mix) -> Audio:
         rate = sample_rate if clip.partner is None else self.sample_rate
-        return audio.resample(as_mixed(clip, mix, self.reader.read, rate), rate, sample_rate)
+        return audio.resample(as_mixed(clip, mix, self.reader.read, rate, self._measure), rate, sample_rate)
+
+    @property
+    def _measure(self) -> Measure | None:
+        return getattr(self.reader, "measure", None)
 
     def query(self, trial: Trial, kinds: frozenset[QueryKind], sample_rate: int, rendered: Rendered) -> Query:
         """What a system that declares ``kinds`` is told, at its own rate."""

@@ -64,6 +64,13 @@ class Clip:
 
     ``path`` is relative to the data root of its task; ``duration_s`` None means
     up to the end. ``sha256`` (of the file) is checked whenever it is given.
+    ``gain`` is linear. ``channel`` counts from 0; None averages all.
+
+    ``partner`` names another recording. A source with a partner counts as if
+    the partner were mixed too when the mixture's length is settled. A clip of
+    a query with a partner is the signal that it was in the mixture of those
+    two: fitted to their common length, resampled and rounded as the trial's
+    own :class:`Mix` says.
     """
 
     path: str
@@ -72,16 +79,24 @@ class Clip:
     label: str | None = None
     speaker: str | None = None
     sha256: str | None = None
+    gain: float = 1.0
+    channel: int | None = None
+    partner: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Source(Clip):
-    """A clip with its place in a mixture: ``offset_s`` from its start, ``gain`` linear."""
+    """A clip with its place in a mixture, ``offset_s`` from its start.
+
+    ``extend`` says what follows a clip that ends early. ``silence``: nothing.
+    ``crossfade``: itself again and again, see :func:`tspbench.audio.repeat`;
+    such a clip is also cut, and never decides how long the mixture is.
+    """
 
     role: Role = Role.INTERFERER
     offset_s: float = 0.0
-    gain: float = 1.0
     transcript: str | None = None
+    extend: Literal["silence", "crossfade"] = "silence"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +119,13 @@ class Mix:
     rounding
         ``pcm16``: every signal is rounded as a 16-bit file would (towards
         minus infinity, limited to full scale); ``none``: kept in float.
+    resample
+        How recordings reach the rate of the task, see
+        :func:`tspbench.audio.resample`.
+    precision
+        ``float64``: gains are applied after resampling, and gains and sums are
+        in float64. ``float32``: gains come before resampling, and all is in
+        float32; what a script that keeps float32 throughout gives, to the bit.
     """
 
     snr_db: float | None = None
@@ -111,6 +133,8 @@ class Mix:
     length: Literal["target", "min", "max"] | float = "target"
     clip: Literal["rescale", "none"] = "rescale"
     rounding: Literal["none", "pcm16"] = "none"
+    resample: Literal["vhq", "hq", "polyphase"] = "vhq"
+    precision: Literal["float64", "float32"] = "float64"
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,13 +157,19 @@ class QueryRecipe:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One mixture, one query, one truth. A trial without a target source is target-absent."""
+    """One mixture, one query, one truth. A trial without a target source is target-absent.
+
+    ``mixture`` is a recording of the mixture that is used as it is; None adds
+    the sources up. Where it is given with a target alone, the interferer is
+    what the mixture holds besides the target.
+    """
 
     trial_id: str
     sources: tuple[Source, ...]
     mix: Mix = field(default_factory=Mix)
     query: QueryRecipe = field(default_factory=QueryRecipe)
     transcript: str | None = None
+    mixture: Clip | None = None
     conditions: Mapping[str, Condition] = field(default_factory=dict)
     clusters: Mapping[str, str] = field(default_factory=dict)
 
@@ -151,7 +181,10 @@ class Trial:
         """Every recording that the trial reads, sources first."""
         query = self.query
         vector = (query.speaker_vector,) if query.speaker_vector else ()
-        return (*self.sources, *query.audio, *query.negative_audio, *query.enrolment, *vector)
+        mixture = (self.mixture,) if self.mixture else ()
+        clips = (*self.sources, *mixture, *query.audio, *query.negative_audio, *query.enrolment)
+        partners = (Clip(clip.partner) for clip in clips if clip.partner)
+        return (*clips, *partners, *vector)
 
 
 @dataclass(frozen=True, slots=True)

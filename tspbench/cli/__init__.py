@@ -15,10 +15,16 @@ from tspbench.errors import TspbenchError, nearest
 COMMANDS: Mapping[str, str] = {
     "run": "Run systems on a task and score them.",
     "score": "Score estimates that were made elsewhere.",
-    "list": "List systems, tasks or metrics.",
-    "show": "Show everything about one system, task or metric.",
+    "compare": "Say which of some runs is better, trial by trial, and how sure that is.",
+    "power": "Say how many trials a claim needs.",
+    "gate": "Pass or fail a run against a baseline, for continuous integration.",
+    "list": "List systems, tasks, metrics or dialects.",
+    "report": "Make a folder to open in a browser: numbers, plots, and trials to listen to.",
+    "show": "Show everything about one system, task, metric or dialect.",
+    "profile": "Measure what systems cost: time, memory, parameters, MACs, look-ahead.",
     "check": "Check that a system keeps the contract.",
-    "data": "Make trial lists from your own recordings; export a task for systems elsewhere.",
+    "leaderboard": "Put finished runs on leaderboards and build their pages.",
+    "data": "Prepare published tasks from your audio; make trial lists; export a task for systems elsewhere.",
 }
 
 

@@ -76,7 +76,7 @@ def build(
         _write_front_end(draft, found.task["name"])
         heard = list(_write_sounds(draft, found, loaded, playable, tell))
         _write_pages(draft, found, loaded, tell)
-        notes += _audio_notes(found, len(heard))
+        notes = [*_part_notes(found), *notes, *_audio_notes(found, len(heard))]
         _write(draft / MARK, "report", content.overview(found, loaded, heard, notes))
     return Built(out / "index.html", len(found.trial_ids), len(heard), _size(out), _size(out / "audio"), tuple(notes))
 
@@ -85,7 +85,7 @@ def _task(runs: Runs, name: str | None, data_root: Path | None) -> tuple[Task | 
     """The task of the runs, or why the report goes without it."""
     wanted = runs.task
     try:
-        task = load_task(name or str(wanted["name"]), data_root)
+        task = load_task(name or str(wanted["name"]), data_root, available=True)
         whole = len(task)
         task = task.limited(wanted["trials"]) if wanted["trials"] < whole else task
     except (TspbenchError, OSError) as error:
@@ -99,6 +99,12 @@ def _task(runs: Runs, name: str | None, data_root: Path | None) -> tuple[Task | 
             raise UsageError(f"{message} (digest {task.digest[:12]}…, theirs {wanted['trial_list'][:12]}…).")
         return None, [f"{message}, so there are no mixtures, targets or queries."]
     return task, []
+
+
+def _part_notes(runs: Runs) -> list[str]:
+    """How much of the task this is, where it is not all of it."""
+    trials, of = runs.task["trials"], runs.task.get("of") or runs.task["trials"]
+    return [f"{trials:,} of the task's {of:,} trials."] if trials < of else []
 
 
 def _audio_notes(runs: Runs, heard: int) -> list[str]:

@@ -30,6 +30,7 @@ class SystemInfo:
     digest: str
     code_digest: str
     weights: Mapping[str, str] = field(default_factory=dict)
+    precision: str = "float32"
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from tspbench.runner.spool import Spool
 from tspbench.runner.workbench import RenderReport, ScoreJob, ScoreReport
 from tspbench.store import FINISHED, RunFolder, TrialState
 from tspbench.task import Task
-from tspbench.types import Trial
+from tspbench.types import QueryKind, Trial
 
 AHEAD = 2
 """Batches that may lie rendered while the system is busy."""
@@ -391,12 +391,17 @@ class Engine:
             "output": asdict(answer.output) if answer.output else None,
             "text": answer.text,
             "time": {"render_s": report.render_s if report else None, "compute_s": answer.compute_s},
-            "conditions": dict(trial.conditions),
+            "conditions": {"query_kind": _offered(trial), **trial.conditions},
             "clusters": dict(trial.clusters),
         }
         self.folder.add_trial(row)
         self.progress.answered += 1
         self.progress.failed += answer.status != "ok"
+
+
+def _offered(trial: Trial) -> str:
+    """What a system may be told about the target of a trial, in one word for each kind."""
+    return "+".join(sorted(trial.query.kinds - {QueryKind.TRUTH}))
 
 
 def _obituary(child: Child) -> Failure:

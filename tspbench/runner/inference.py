@@ -43,6 +43,9 @@ class SystemService:
             raise UsageError(f"{cls.__name__} has neither extract nor transcribe; see tspbench.System.")
         files = list(getattr(system, "weight_files", tuple)())
         weights = {f"{i} {path.name}": _weights_digest(cls, path) for i, path in enumerate(files)}
+        seed = getattr(system, "random_weights", None)
+        if seed is not None:
+            weights["random"] = f"seed {seed}"
         code = _code_digest(self.ref)
         options = {key: _plain(key, value, files) for key, value in self.options.items()}
         return SystemInfo(
@@ -56,6 +59,7 @@ class SystemService:
             digest=decode.digest({"code": code, "options": options, "weights": weights}),
             code_digest=code,
             weights=weights,
+            precision=str(getattr(system, "precision", "float32")),
         )
 
     def load(self, device: str) -> None:
@@ -73,11 +77,11 @@ class SystemService:
         texts = self.system.transcribe(mixtures.copy(), lengths, queries) if words else None
         estimates = self.system.extract(mixtures, lengths, queries) if waveform else None
         seconds = (time.perf_counter() - start) / len(asks)
-        checked_texts = _checked_texts(texts, len(asks)) if words else [None] * len(asks)
-        checked = _checked_estimates(estimates, mixtures.shape) if waveform else [None] * len(asks)
+        words_of = checked_texts(texts, len(asks)) if words else [None] * len(asks)
+        checked = checked_estimates(estimates, mixtures.shape) if waveform else [None] * len(asks)
         return [
             _answer(ask, item.query.sample_rate, text, None if row is None else row[:length], seconds)
-            for ask, item, text, row, length in zip(asks, prepared, checked_texts, checked, lengths, strict=True)
+            for ask, item, text, row, length in zip(asks, prepared, words_of, checked, lengths, strict=True)
         ]
 
 
@@ -122,7 +126,8 @@ def measure(estimate: Audio, rate: int, notes: tuple[str, ...] = ()) -> Output:
     )
 
 
-def _checked_estimates(value: Any, shape: tuple[int, ...]) -> Audio:
+def checked_estimates(value: Any, shape: tuple[int, ...]) -> Audio:
+    """What ``extract`` returned, as float32 of the wanted shape; WrongOutput when it is something else."""
     estimates = to_numpy(value)
     if estimates.shape != shape:
         raise WrongOutput(f"extract returned shape {estimates.shape} for mixtures of shape {shape}")
@@ -132,7 +137,8 @@ def _checked_estimates(value: Any, shape: tuple[int, ...]) -> Audio:
     return single
 
 
-def _checked_texts(value: Any, count: int) -> list[str]:
+def checked_texts(value: Any, count: int) -> list[str]:
+    """What ``transcribe`` returned; WrongOutput unless it is a list of ``count`` texts."""
     if not isinstance(value, list | tuple) or len(value) != count or not all(isinstance(t, str) for t in value):
         raise WrongOutput(f"transcribe returned {value!r:.80}, expected a list of {count} texts")
     return [str(text) for text in value]
@@ -158,7 +164,8 @@ def _queries(system: Any) -> frozenset[QueryKind]:
 def _plain(key: str, value: Any, weight_files: Sequence[Path]) -> Any:
     """An option as the record states it. Weights are named by content: their place is the machine's affair."""
     if isinstance(value, Path):
-        return value.name if value in weight_files else str(value)
+        named = any(value == file or value in file.parents for file in weight_files)
+        return value.name if named else str(value)
     if value is None or isinstance(value, str | int | float | bool):
         return value
     raise UsageError(f"The option {key!r} is {value!r}; an option is a number, a text, true, false, a path or None.")

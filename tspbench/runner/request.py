@@ -11,13 +11,15 @@ from typing import Any, Literal, get_args
 
 from tspbench import decode, environment
 from tspbench.baselines import package_versions
-from tspbench.errors import MissingExtra, UsageError
+from tspbench.dialect import spoken_on
+from tspbench.errors import MissingExtra, MissingWeights, UsageError
 from tspbench.metrics import Metric, Need, resolve_all
 from tspbench.runner.answers import SystemInfo, Trouble
 from tspbench.runner.keep import Policy
 from tspbench.runner.process import Child
+from tspbench.sealed import file_name
 from tspbench.system import Card
-from tspbench.task import Task, servable
+from tspbench.task import Task, load_task, servable
 from tspbench.types import TaskKind
 
 Device = Literal["auto", "cpu", "cuda"]
@@ -40,6 +42,9 @@ class Request:
     fresh: bool = False
     time_limit_s: float = 600.0
     data_root: Path | None = None
+    dialect: str | None = None
+    available: bool = False
+    task_options: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name, choices in (("device", get_args(Device)), ("save_audio", get_args(Policy))):
@@ -52,6 +57,11 @@ class Request:
         if not self.time_limit_s > 0:
             raise UsageError(f"--time-limit must be positive, got {self.time_limit_s}.")
 
+    def load_task(self) -> Task:
+        """The trials that are asked for."""
+        task = load_task(self.task, self.data_root, options=self.task_options, available=self.available)
+        return task.limited(self.limit)
+
 
 @dataclass(frozen=True)
 class Chosen:
@@ -62,27 +72,42 @@ class Chosen:
     left_out: Mapping[str, str]
 
 
-def choose_metrics(asked: Sequence[str], task: Task) -> Chosen:
-    """The metrics that were asked for, or the task's.
+def choose_metrics(asked: Sequence[str], task: Task, dialect: str | None = None) -> Chosen:
+    """The metrics that were asked for and those of a dialect; without either, the task's.
 
     Raises
     ------
     UnknownName
-        A metric does not exist.
-    MissingExtra
-        A metric that was asked for by name needs a package that is not there.
-        (One that the task brings is left out instead, and the table says so.)
+        A metric or the dialect does not exist.
+    MissingExtra, MissingWeights
+        A metric that was asked for by name needs a package or a checkpoint that is not there.
+        (One that the task or the dialect brings is left out instead, and the table says so;
+        of a task's, only for want of a package.)
     """
-    metrics = resolve_all(asked or task.info.metrics)
+    spoken = spoken_on(dialect, task.info.kind, task.info.name) if dialect else ()
+    brought = [metric.id for metric in spoken] or ([] if asked else task.info.metrics)
+    required = {metric.id for metric in resolve_all(asked)}
+    metrics = resolve_all([*brought, *asked])
     left_out = {}
     for metric in metrics:
         absent = _absent_package(metric)
-        if absent and asked:
+        if absent and metric.id in required:
             raise MissingExtra(f"The metric {metric.id!r} ({absent} is not installed)", metric.extra or "")
         if absent:
             left_out[metric.id] = f"needs {absent}: pip install 'tspbench[{metric.extra}]'"
+        elif metric in spoken and metric.id not in required:
+            left_out |= _without_weights(metric)
     kept = tuple(metric for metric in metrics if metric.id not in left_out)
     return Chosen(kept, instrument_identities(kept), left_out)
+
+
+def _without_weights(metric: Metric) -> dict[str, str]:
+    """The metric and why its instrument cannot be loaded here; nothing where it can."""
+    try:
+        instrument_identities([metric])
+    except (MissingExtra, MissingWeights) as why:
+        return {metric.id: str(why)}
+    return {}
 
 
 class InstrumentService:
@@ -169,9 +194,10 @@ def identity(task: Task, info: SystemInfo, request: Request, device: str, batch_
         "system": {"name": info.label, "digest": info.digest, "options": dict(info.options), "code": info.code_digest,
                    "weights": dict(info.weights)},
         "task": {"name": task.info.name, "kind": task.info.kind.value, "trial_list": task.digest,
-                 "trials": len(task), "cluster": task.info.cluster, "reader": task.reader_digest},
+                 "trials": len(task), "of": task.whole or len(task.trials), "cluster": task.info.cluster,
+                 "reader": task.reader_digest},
         "protocol": {"sample_rate": task.info.sample_rate, "batch_size": batch_size, "seed": request.seed,
-                     "device": device, "precision": "float32"},
+                     "device": device, "precision": info.precision},
     }  # fmt: skip
 
 
@@ -185,6 +211,7 @@ def metric_records(chosen: Chosen) -> list[dict[str, Any]]:
             "level": metric.level,
             "penalty": metric.penalty,
             "aggregate": metric.aggregate,
+            "dialect": metric.dialect,
             "implementation": metric.implementation,
             "packages": package_versions(metric),
             "instrument": chosen.instruments.get(str(metric.parameters.get("instrument"))),
@@ -207,4 +234,4 @@ def default_folder(request: Request, identity: Mapping[str, Any], several: bool)
     label: str = identity["system"]["name"]
     if request.out is not None:
         return request.out / label if several else request.out
-    return RUNS / str(identity["task"]["name"]) / f"{label}-{decode.digest(identity)[:8]}"
+    return RUNS / file_name(str(identity["task"]["name"])) / f"{label}-{decode.digest(identity)[:8]}"

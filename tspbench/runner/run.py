@@ -30,7 +30,7 @@ from tspbench.runner.spool import Spool
 from tspbench.runner.workbench import Setting, Workbench
 from tspbench.store import RunFolder, read_summary, refuse_foreign, refuse_other, set_aside, write_json
 from tspbench.system import Card, SystemRef, find_system
-from tspbench.task import Task, load_task
+from tspbench.task import Task
 from tspbench.types import QueryKind
 
 
@@ -91,12 +91,12 @@ def run_systems(
     refs = [find_system(name) for name in dict.fromkeys(systems)]
     if not refs:
         raise UsageError("No system is named. Say --system mixture, for instance.")
-    given = _options_by_system(refs, options)
-    task = load_task(request.task, request.data_root).limited(request.limit)
-    chosen = ask.choose_metrics(request.metrics, task)
+    given = options_by_system(refs, options)
+    task = request.load_task()
+    chosen = ask.choose_metrics(request.metrics, task, request.dialect)
     with ExitStack() as stack:
         children = [_started(stack, SystemService, ref, given[ref.label]) for ref in refs]
-        infos = [_described(child) for child in children]
+        infos = [describe(child) for child in children]
         task.check_audio(lambda done: observer.checking(done, len(task)))
         jobs = [
             _job(request, task, chosen, child, info, ref.card, several=len(refs) > 1)
@@ -113,21 +113,21 @@ def score_estimates(
     Files are matched by trial id. Raises like :func:`run_systems`.
     """
     observer = observer or Observer()
-    task = load_task(request.task, request.data_root).limited(request.limit)
-    chosen = ask.choose_metrics(request.metrics, task)
+    task = request.load_task()
+    chosen = ask.choose_metrics(request.metrics, task, request.dialect)
     info = task.info
     with ExitStack() as stack:
         label = folder.resolve().name if name is None else name
         if not LABEL.fullmatch(label):
             raise UsageError(f"--name {label!r} cannot name a run. {LABEL_RULE}")
         child = _started(stack, EstimatesService, folder, label, info.kind, info.sample_rate, task.ids)
-        described = _described(child)
+        described = describe(child)
         task.check_audio(lambda done: observer.checking(done, len(task)))
         job = _job(request, task, chosen, child, described, None, several=False)
         return _execute(_checked([job])[0], observer)
 
 
-def _options_by_system(refs: Sequence[SystemRef], options: Sequence[str]) -> dict[str, dict[str, str]]:
+def options_by_system(refs: Sequence[SystemRef], options: Sequence[str]) -> dict[str, dict[str, str]]:
     """``k=v`` goes to every system that is run, ``system.k=v`` to one of them."""
     given: dict[str, dict[str, str]] = {ref.label: {} for ref in refs}
     if len(given) < len(refs):
@@ -152,7 +152,8 @@ def _started(stack: ExitStack, factory: Callable[..., Any], *arguments: Any) -> 
     return child
 
 
-def _described(child: Child) -> SystemInfo:
+def describe(child: Child) -> SystemInfo:
+    """What the system in a child process says of itself; UsageError when it cannot be built."""
     try:
         value = child.ask("describe")
     except ChildDied as death:

@@ -73,10 +73,10 @@ class Workbench:
             rendered=rendered,
             mixture=audio.resample(rendered.mixture, rendered.sample_rate, rate),
             query=setting.stage.query(trial, setting.queries, rate, rendered),
-            enrolment=setting.stage.clips(clips, rendered.sample_rate),
+            enrolment=setting.stage.clips(clips, rendered.sample_rate, trial.mix),
         ).save(scratch)
         seconds = len(rendered.mixture) / rendered.sample_rate
-        return RenderReport(_input_digest(trial, rendered), seconds, time.perf_counter() - start)
+        return RenderReport(input_digest(trial, rendered), seconds, time.perf_counter() - start)
 
     def score(self, job: ScoreJob) -> ScoreReport:
         """Score one answer; renders first where that was not done in this run."""
@@ -108,7 +108,8 @@ class Workbench:
         )
 
 
-def _input_digest(trial: Trial, rendered: Rendered) -> str:
+def input_digest(trial: Trial, rendered: Rendered) -> str:
+    """Names all that a score may depend on beside the answer."""
     words = [trial.transcript, _spoken_by_others(trial), trial.query.enrolment, rendered.sample_rate]
     samples = audio.digest(rendered.mixture, rendered.target, rendered.interferers)
     return decode.digest([samples, words])[:32]
