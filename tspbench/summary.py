@@ -183,6 +183,8 @@ def _bounds(column: Column, trials: Trials, baselines: Baselines | None) -> dict
         reached = [score.value for score in known if score is not None and score.value is not None]
         if len(reached) == len(inputs):
             rows[label] = float(np.mean(reached))
+    if metric.improvement_of is not None:
+        rows[MIXTURE] = 0.0  # a gain over the mixture is measured from there
     return {"rows": rows, "position": _position(column, rows, float(np.mean(values[scored])))}
 
 

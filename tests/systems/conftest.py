@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -81,3 +83,59 @@ def new_pair() -> Callable[..., Pair]:
 @pytest.fixture(scope="session")
 def si_sdr() -> Callable[[Audio, Audio], float]:
     return decibels
+
+
+SMALL_AUDIO = {
+    "patch_embeds_hidden_size": 16,
+    "hidden_size": 128,
+    "depths": [2, 2, 2, 2],
+    "num_attention_heads": [1, 2, 4, 8],
+}
+SMALL_CLAP = {
+    "projection_dim": 16,
+    "audio_config": SMALL_AUDIO,
+    "text_config": {
+        "vocab_size": 400,
+        "hidden_size": 64,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 1,
+        "intermediate_size": 128,
+        "max_position_embeddings": 80,
+        "layer_norm_eps": 1e-5,
+    },
+}
+"""CLAP in everything but size; what its weights' shapes tell is enough to build it."""
+
+
+@pytest.fixture(scope="session")
+def small_clap() -> Any:
+    """A ``ClapModel`` of little size with seeded weights."""
+    pytest.importorskip("transformers")
+    encoder = pytest.importorskip("tspbench.systems.clap.encoder")
+    return encoder.random_clap(SMALL_CLAP, seed=5)
+
+
+@pytest.fixture(scope="session")
+def tokenizer_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A byte-level BPE as RoBERTa's, of 400 tokens, learned from a few captions."""
+    tokenizers = pytest.importorskip("tokenizers")
+    folder = tmp_path_factory.mktemp("tokenizer")
+    trained = tokenizers.ByteLevelBPETokenizer()
+    captions = ["a dog barks", "rain falls on a roof", "a man speaks as a bell rings"]
+    trained.train_from_iterator(captions, vocab_size=400, special_tokens=["<s>", "<pad>", "</s>", "<unk>", "<mask>"])
+    trained.save_model(str(folder))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def small_clap_file(small_clap: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same weights as LAION publishes them: wrapped, with prefixes, counters and unused parts."""
+    torch = pytest.importorskip("torch")
+    laion = pytest.importorskip("tspbench.systems.clap.laion")
+    state = laion.revert(small_clap.state_dict(), torch.cat)
+    state["audio_branch.tscam_conv.weight"] = torch.zeros(527, 128, 2, 3)
+    state["text_branch.embeddings.position_ids"] = torch.arange(80)[None]
+    path: Path = tmp_path_factory.mktemp("clap") / "music_audioset_epoch_15_esc_90.14.pt"
+    wrapped = {f"module.{key}": tensor for key, tensor in state.items() if not key.endswith("token_type_ids")}
+    torch.save({"epoch": 15, "best": np.float64(0.9), "name": "clap", "state_dict": wrapped}, path)
+    return path
