@@ -231,7 +231,7 @@ def _limited(signals: Wave, mix: Mix) -> Wave:
 
 
 def _sum(signals: Wave, mix: Mix) -> Wave:
-    total = signals[0].astype(mix.precision)
+    total: Wave = signals[0].astype(mix.precision)
     for signal in signals[1:]:
         total += signal
     return total

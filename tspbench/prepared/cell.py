@@ -62,6 +62,10 @@ class CellReader:
             channel=clip.channel,
         )
 
+    def measure(self, clip: Clip) -> tuple[int, int]:
+        """Number of samples and rate in Hz, from the file's header."""
+        return audio.measure(self.locate(clip), start_s=clip.start_s, duration_s=clip.duration_s)
+
     def check(self, clip: Clip) -> None:
         path = self.locate(clip)
         if not path.exists():

@@ -130,7 +130,8 @@ class Finder:
     def find(self, name: str, stems: Sequence[str]) -> list[str]:
         """The file of a published name: itself, else that stem's with the longest run of equal parent folders.
 
-        More than one answer means that the name does not tell which is meant.
+        Of several such files those of the published ending count. More than one answer means that the name does
+        not tell which is meant.
         """
         for stem in stems:
             candidates = self._stems.get(stem, [])
@@ -138,7 +139,8 @@ class Finder:
                 return [name]
             if candidates:
                 shared = [_shared_parents(name, candidate) for candidate in candidates]
-                return [c for c, n in zip(candidates, shared, strict=True) if n == max(shared)]
+                nearest = [c for c, n in zip(candidates, shared, strict=True) if n == max(shared)]
+                return [c for c in nearest if _ending(c) == _ending(name)] or nearest
         return []
 
 
@@ -170,6 +172,10 @@ def _files(folder: Path) -> Iterator[str]:
         for name in sorted(names):
             if Path(name).suffix.lower() in READABLE and not name.startswith("."):
                 yield Path(here, name).relative_to(folder).as_posix()
+
+
+def _ending(name: str) -> str:
+    return PurePosixPath(name).suffix.lower()
 
 
 def _shared_parents(name: str, candidate: str) -> int:

@@ -43,6 +43,8 @@ class Root:
     """A corpus on the user's disk; ``name`` is the first component of the paths of its clips.
 
     ``rate`` (Hz) and ``channels`` are what its files must have; None for any.
+    ``when`` has the choices under which it is needed, such as ``source = "tree"``
+    or ``mix = "both|single"``: all of them must hold.
     """
 
     name: str
@@ -52,6 +54,11 @@ class Root:
     required: bool = True
     rate: int | None = None
     channels: int | None = None
+    when: Mapping[str, str] = field(default_factory=dict)
+
+    def needed(self, options: Mapping[str, str]) -> bool:
+        """Must it be there for a cell of these options?"""
+        return self.required and all(options[name] in choices.split("|") for name, choices in self.when.items())
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,7 +78,7 @@ def prepared_recipe(info: TaskInfo, prepared: record.Prepared, options: Mapping[
 def how_to_prepare(info: TaskInfo, protocol: Protocol) -> str:
     """What to fetch, what to type, and what works at once."""
     required = [file for file in protocol.files if file.required and not file.shipped]
-    roots = [root for root in protocol.roots if root.required]
+    roots = [root for root in protocol.roots if root.needed(names.fill(protocol, {}))]
     lines = [f"The task {info.name}:{protocol.name} is not prepared on this machine."]
     lines += [f"  Fetch: {describe([file])}" for file in required]
     lines += [f"  Audio: {', '.join(p for p in (root.what, root.size, root.source) if p)}" for root in roots]

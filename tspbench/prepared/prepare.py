@@ -65,7 +65,7 @@ def prepare(
         protocol=given.name,
         declared=given.declared,
         lists=given.records,
-        roots=_roots(given.declared, audio),
+        roots=_roots(given.declared, audio, names.fill(given.declared, asked.options)),
         folder=record.folder_of(record.data_root(data_root), info.name, given.name),
         stamp=uuid.uuid4().hex,
     )
@@ -135,28 +135,28 @@ def _sentence(kind: str, rows: Mapping[str, str]) -> str:
     return f"{len(rows):,} {what} {kind}: {'; '.join(shown) if kind != 'missing' else ', '.join(shown)}{more}."
 
 
-def _roots(protocol: Protocol, given: Sequence[str]) -> dict[str, Path]:
+def _roots(protocol: Protocol, given: Sequence[str], options: Mapping[str, str]) -> dict[str, Path]:
     """``--audio DIR`` and ``--audio NAME=DIR`` by the name of the corpus."""
     declared = {root.name: root for root in protocol.roots}
     found: dict[str, Path] = {}
     for text in given:
         name, equals, path = text.partition("=")
         if not equals or Path(text).exists():
-            name, path = _only_root(protocol), text
+            name, path = _only_root(protocol, options), text
         if name not in declared:
             raise UsageError(f"--audio {text}: {protocol.name} has no corpus {name!r}. {nearest(name, declared)}")
         folder = Path(path).expanduser()
         if not folder.is_dir():
             raise UsageError(f"--audio {text}: {folder} is not a folder.")
         found[name] = folder.absolute()
-    lacking = [root for root in protocol.roots if root.required and root.name not in found]
+    lacking = [root for root in protocol.roots if root.needed(options) and root.name not in found]
     if lacking:
         raise UsageError(f"{protocol.name} needs --audio {describe_root(lacking[0])}.")
     return found
 
 
-def _only_root(protocol: Protocol) -> str:
-    required = [root.name for root in protocol.roots if root.required]
+def _only_root(protocol: Protocol, options: Mapping[str, str]) -> str:
+    required = [root.name for root in protocol.roots if root.needed(options)]
     return required[0] if required else protocol.roots[0].name
 
 
