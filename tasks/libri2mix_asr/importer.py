@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
-from tspbench.prepared.material import ListError, Material
+from tspbench.prepared.material import Material
 from tspbench.tasks import librispeech
 from tspbench.tasks.librimix_lists import (
     Mixture,
@@ -70,27 +70,12 @@ def _list_of(material: Material, setting: Setting) -> Path:
 
 
 def _transcripts(material: Material, mixtures: Mapping[str, Mixture]) -> Mapping[str, str]:
-    """From TS-Whisper's list where it was given, else from LibriSpeech.
-
-    Raises
-    ------
-    ListError
-        An utterance whose audio is here has no transcript.
-    """
+    """From TS-Whisper's list where it was given, else from LibriSpeech."""
     given = material.lists.get("transcripts")
-    voices = {voice.utterance: voice for mixture in mixtures.values() for voice in mixture.voices}
     if given is not None:
-        words: Mapping[str, str] = read_list(given, mixtures)[1]
-    else:
-        words = librispeech.transcripts(material.roots.get("librispeech"), voices)
-    mute = [name for name, voice in voices.items() if name not in words and material.seconds(voice.clip) is not None]
-    if mute:
-        shown = ", ".join(mute[:3]) + (", …" if mute[3:] else "")
-        raise ListError(
-            f"{len(mute):,} utterance(s) have audio but no transcript: {shown}. "
-            "Bring the .trans.txt of their chapters, or give TS-Whisper's list with --list transcripts=test.json."
-        )
-    return words
+        return read_list(given, mixtures)[1]
+    utterances = {voice.utterance for mixture in mixtures.values() for voice in mixture.voices}
+    return librispeech.transcripts(material.roots.get("librispeech"), utterances)
 
 
 def _query(material: Material, target: Voice, voice: Voice) -> tuple[QueryRecipe, dict[str, Condition]]:

@@ -13,7 +13,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from types import ModuleType
 from typing import cast
@@ -155,7 +155,11 @@ def build(
     try:
         if wanted:  # durations were asked for, and are known only now
             trials = recipe.trials(files, inventory.seconds)
-        counts = _write_trials(recipe, trials, inventory, staging)
+        there = [trial for trial in trials if all(clip.path in inventory.found for clip in trial.clips())]
+        if recipe.kind is TaskKind.TSASR:
+            inventory = replace(inventory, mute=tuple(t.trial_id for t in there if t.transcript is None))
+            there = [trial for trial in there if trial.transcript is not None]
+        counts = _write_trials(recipe, trials, there, staging)
         (staging / "counts").write_text(" ".join(map(str, counts)))
         inventory.write(staging / "inventory.json")
         shutil.rmtree(folder, ignore_errors=True)
@@ -171,9 +175,8 @@ def stems_of(importer: str) -> Stems:
     return cast(Stems, getattr(module, "stems", lambda path: (PurePosixPath(path).stem,)))
 
 
-def _write_trials(recipe: Recipe, trials: list[Trial], inventory: Inventory, folder: Path) -> tuple[int, int]:
+def _write_trials(recipe: Recipe, trials: list[Trial], available: list[Trial], folder: Path) -> tuple[int, int]:
     header = manifest.Header(recipe.kind, recipe.sample_rate, name=recipe.task, cluster=recipe.cluster)
-    available = [trial for trial in trials if all(clip.path in inventory.found for clip in trial.clips())]
     manifest.write(folder / "whole.jsonl", header, trials)
     if len(available) < len(trials):
         manifest.write(folder / "available.jsonl", header, available)

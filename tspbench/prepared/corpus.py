@@ -37,17 +37,21 @@ class Found:
 
 @dataclass(frozen=True)
 class Inventory:
-    """What became of every clip that a list names. The four kinds of trouble hold clip paths and reasons."""
+    """What became of every clip that a list names. The four kinds of trouble hold clip paths and reasons.
+
+    ``mute`` are trials that ask for words whose audio is there, but not their transcript.
+    """
 
     found: Mapping[str, Found] = field(default_factory=dict)
     missing: tuple[str, ...] = ()
     ambiguous: Mapping[str, str] = field(default_factory=dict)
     broken: Mapping[str, str] = field(default_factory=dict)
     unfit: Mapping[str, str] = field(default_factory=dict)
+    mute: tuple[str, ...] = ()
 
     @property
     def troubled(self) -> bool:
-        return bool(self.missing or self.ambiguous or self.broken or self.unfit)
+        return bool(self.missing or self.ambiguous or self.broken or self.unfit or self.mute)
 
     def seconds(self, path: str) -> float | None:
         """Duration of a clip, None where it is not there."""
@@ -61,7 +65,7 @@ class Inventory:
     def read(cls, path: Path) -> Inventory:
         held = json.loads(path.read_text(encoding="utf-8"))
         found = {name: Found(**row) for name, row in held.pop("found").items()}
-        return cls(found=found, missing=tuple(held.pop("missing")), **held)
+        return cls(found=found, missing=tuple(held.pop("missing")), mute=tuple(held.pop("mute")), **held)
 
 
 def take_stock(

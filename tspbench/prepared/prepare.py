@@ -74,7 +74,7 @@ def prepare(
     target = cache_folder() / "cells" / recipe.key
     inventory = cell.build(recipe, given.files, target, listen=not headers_only, checksums=known, progress=progress)
     try:
-        refuse(inventory, given.declared, available=available)
+        refuse(inventory, available=available)
         _install(prepared, given.files)
     except UsageError:
         shutil.rmtree(target, ignore_errors=True)
@@ -95,12 +95,12 @@ def _report(info: TaskInfo, prepared: record.Prepared, recipe: cell.Recipe, inve
         available=made.available,
         digest=digest,
         published=published,
-        expected_digest=digest == pinned if pinned else None,
+        expected_digest=digest == pinned if pinned and made.available == made.total else None,
         inventory=inventory,
     )
 
 
-def refuse(inventory: Inventory, protocol: Protocol, *, available: bool) -> None:
+def refuse(inventory: Inventory, *, available: bool) -> None:
     """Refuse clips that are missing or of no use, one sentence per kind of trouble.
 
     Raises
@@ -125,7 +125,11 @@ def describe_troubles(inventory: Inventory) -> list[str]:
         "unreadable": inventory.broken,
         "not as they should be": inventory.unfit,
     }
-    return [_sentence(kind, rows) for kind, rows in named.items() if rows]
+    found = [_sentence(kind, rows) for kind, rows in named.items() if rows]
+    if inventory.mute:
+        first = ", ".join(inventory.mute[:3]) + (", …" if inventory.mute[3:] else "")
+        found.append(f"{len(inventory.mute):,} trials have audio but no transcript: {first}.")
+    return found
 
 
 def _sentence(kind: str, rows: Mapping[str, str]) -> str:
