@@ -69,7 +69,9 @@ CARDS = st.builds(
     queries=st.lists(st.sampled_from(QueryKind)).map(tuple),
     aligned=st.booleans(),
     sample_rate=st.none() | st.integers(),
-    checkpoints=st.lists(st.builds(Checkpoint, hub=TEXT, file=TEXT, sha256=MAYBE_TEXT, url=TEXT), max_size=2).map(tuple),
+    checkpoints=st.lists(st.builds(Checkpoint, hub=TEXT, file=TEXT, sha256=MAYBE_TEXT, url=TEXT), max_size=2).map(
+        tuple
+    ),
     verification=st.sampled_from(Verification),
     extra=MAYBE_TEXT,
 )
