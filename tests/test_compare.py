@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -9,9 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tspbench import sealed, stats
-from tspbench.compare import compare, tie_groups
+from tspbench.compare import _letter_groups, compare, tie_groups
 from tspbench.errors import CannotMeasure, OtherIdentity, UnknownName, UsageError
 from tspbench.pairing import paired
 from tspbench.sealed import Sealed
@@ -235,6 +238,31 @@ def test_tie_groups_go_from_best_to_worst(sealed_result: Make) -> None:
     assert [sorted(group) for group in groups] == [["high", "high too"], ["middle"], ["low"]]
     assert [sorted(group) for group in tie_groups(made[::-1], "si_sdr")] == [sorted(group) for group in groups]
     assert tie_groups([], "si_sdr") == []
+
+
+def test_two_results_share_a_tie_group_exactly_where_they_are_not_told_apart(sealed_result: Make) -> None:
+    base = np.array(normal(60, 1, 5, 4))
+    spreads = {"best": (3.0, 0.3), "noisy": (1.5, 9.0), "worst": (0.0, 0.3), "best too": (2.99, 0.3)}
+    made = [
+        sealed_result({"si_sdr": list(base + gain + np.array(normal(60, i, 0, spread)))}, label=name)
+        for i, (name, (gain, spread)) in enumerate(spreads.items())
+    ]
+    groups = tie_groups(made, "si_sdr")
+    assert [sorted(group) for group in groups] == [["best", "best too", "noisy"], ["noisy", "worst"]]
+    for each in compare(made).comparisons:
+        together = any({each.first, each.second} <= set(group) for group in groups)
+        assert together == (each.verdict not in ("better", "worse"))
+
+
+@given(st.integers(0, 7), st.data())
+def test_letters_are_the_largest_groups_without_a_pair_that_is_apart(count: int, data: st.DataObject) -> None:
+    names = "abcdefg"[:count]
+    pairs = [frozenset(pair) for pair in itertools.combinations(names, 2)]
+    apart = [pair for pair in pairs if data.draw(st.booleans())]
+    subsets = [set(c) for k in range(1, count + 1) for c in itertools.combinations(names, k)]
+    fit = [group for group in subsets if not any(pair <= group for pair in apart)]
+    largest = [group for group in fit if not any(group < other for other in fit)]
+    assert sorted(map(sorted, largest)) == _letter_groups(names, apart)
 
 
 def test_tie_groups_of_an_error_rate_begin_with_the_lowest(sealed_result: Make) -> None:

@@ -119,6 +119,36 @@ def test_figures_of_the_profile(pair: Callable[..., Any]) -> None:
     assert "another now, this processor, 2 threads in the baseline" in elsewhere.results[0].why
 
 
+def test_costs_on_other_lengths_are_not_compared(pair: Callable[..., Any]) -> None:
+    def on(one: Sealed, length: float, batch: list[int]) -> Sealed:
+        figures = {"latency_p50_s": 0.1 * length, "parameters": 7, "reference_seconds": length}
+        settings = {"seconds": [1.0, length], "batch": batch}
+        return replace(one, profile={"hardware_key": "h", "figures": figures, "settings": settings})
+
+    run, baseline = pair(0.0)
+    rules = ["latency_p50_s < baseline * 1.1", "parameters <= baseline"]
+    assert gate(on(run, 10.0, [1]), on(baseline, 10.0, [1]), rules).outcome == "passed"
+    held = gate(on(run, 2.0, [1]), on(baseline, 10.0, [1]), rules)
+    assert [each.outcome for each in held.results] == ["unmeasured", "passed"]
+    assert "other reference length: 2.0 now, 10.0 in the baseline" in held.results[0].why
+    assert "batch sizes" in gate(on(run, 10.0, [1]), on(baseline, 10.0, [1, 4]), rules).results[0].why
+
+
+def test_scores_without_spread_are_bounds_unless_they_are_rates(sealed_result: Make) -> None:
+    run = sealed_result({"si_sdr": [0.0] * 20, "wrong_target": [0.0] * 20})
+    held = gate(run, None, ["si_sdr > -0.05", "wrong_target < 5%"])
+    assert [each.outcome for each in held.results] == ["passed", "undecided"]
+    assert held.results[0].bound == pytest.approx(0.05)
+
+
+def test_penalties_are_told(sealed_result: Make) -> None:
+    run, baseline = sealed_result({"si_sdr": [None] * 3 + [5.0] * 17}), sealed_result({"si_sdr": [5.0] * 20})
+    held = gate(run, baseline, ["si_sdr > baseline - 0.2"])
+    assert held.outcome != "passed"
+    assert "(3 of the run without a score count as the penalty)" in held.results[0].why
+    assert "penalty" not in gate(baseline, run, ["si_sdr > 1"]).results[0].why
+
+
 def test_the_gravest_outcome_is_the_gates(pair: Callable[..., Any]) -> None:
     run, baseline = pair(0.0)
     good, bad, unknown = "si_sdr > baseline - 0.2", "si_sdr > baseline + 5", "estoi > 0"

@@ -95,3 +95,6 @@ def test_what_cannot_be_answered_is_refused(sealed_result: Make) -> None:
         need(sealed_result({"si_sdr": [0.0, 1.0] * 7}, np.arange(14) // 2), None, 0.2)
     with pytest.raises(CannotMeasure, match="same value"):
         need(run, run, 0.2)
+    for delta in (1e-9, 1e-300):
+        with pytest.raises(UsageError, match="More than 10,000,000 clusters"):
+            need(run, None, delta)

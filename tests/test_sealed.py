@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -80,6 +81,7 @@ def test_pooled_counts_are_kept(tiny: Callable[..., Path], tmp_path: Path) -> No
             ok = {"value": 0.25, "status": "ok", "reason": None, "counts": {"errors": 1, "total": 4, "deletions": 1}}
             file.write(json.dumps({"trial_id": row["trial_id"], "metric": "wer"} | (failed, ok)[row["error"] is None]))
             file.write("\n")
+    (path / "summary.json").unlink()
     found = sealed.read(path)
     sealed.write(tmp_path / "file.json", found)
     assert sealed.read(tmp_path / "file.json") == found
@@ -122,6 +124,43 @@ def test_what_is_no_sealed_result_is_refused_in_words(written: Path, tmp_path: P
             sealed.read(path)
     with pytest.raises(UsageError, match="no run folder and no sealed result at"):
         sealed.read(tmp_path / "nowhere.json")
+
+
+@pytest.mark.parametrize("value", ["NaN", "1e999", "null", '"five"', "[1]"])
+def test_a_score_without_a_number_is_refused_not_passed_over(tmp_path: Path, written: Path, value: str) -> None:
+    path = tmp_path / "run"
+    shutil.copytree(GOLDEN, path)
+    lines = (path / "scores.jsonl").read_text().splitlines(keepends=True)
+    place = next(i for i, line in enumerate(lines) if '"ok"' in line)
+    lines[place] = re.sub(r'"value": ?[^,]+', f'"value": {value}', lines[place], count=1)
+    (path / "scores.jsonl").write_text("".join(lines))
+    with pytest.raises(UsageError, match="damaged"):
+        sealed.read(path)
+    text = re.sub(r'("si_sdr": )-?[0-9.]+', rf"\g<1>{value}", written.read_text(), count=1)
+    assert text != written.read_text()
+    written.write_text(text)
+    with pytest.raises(UsageError, match=r"damaged|NaN is no number"):
+        sealed.read(written)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"summary": None}, {"summary": {"metrics": {}}}, {"profile": [1]}, {"counts": None}, {"identity": {"system": 1}}],
+)
+def test_a_file_of_another_shape_is_refused_in_words(written: Path, change: dict[str, Any]) -> None:
+    written.write_text(damaged(json.loads(written.read_text()), **change))
+    with pytest.raises(UsageError, match="damaged"):
+        sealed.read(written)
+
+
+def test_a_run_folder_without_a_field_is_refused_in_words(tmp_path: Path) -> None:
+    for name in ("metrics", "identity", "counts", "side_information"):
+        path = tmp_path / name
+        shutil.copytree(GOLDEN, path)
+        record = json.loads((path / "run.json").read_text())
+        (path / "run.json").write_text(json.dumps({key: value for key, value in record.items() if key != name}))
+        with pytest.raises(UsageError, match=f"damaged.*{name}"):
+            sealed.read(path)
 
 
 @pytest.mark.parametrize("cut", ["scores.jsonl", "trials.jsonl"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
@@ -20,7 +20,7 @@ Conditions = Mapping[str, Mapping[str, Sequence[int]]]
 """Indices of trials by condition and stratum."""
 Verdict = Literal["better", "equal", "worse", "undecided"]
 ALPHA = 0.05
-MARGINS: Mapping[str, float] = {"dB": 0.1, "dBFS": 1.0, "rate": 0.005, "MOS": 0.05, "cosine": 0.01}
+MARGINS: Mapping[str, float] = {"dB": 0.1, "dBFS": 1.0, "rate": 0.005, "MOS": 0.05, "MOS-LQO": 0.05, "cosine": 0.01}
 """By unit: what is too small to matter. Metrics of other units have none unless it is given."""
 ALLOW = "Pass --allow-different to compare them all the same; the result says so."
 
@@ -155,10 +155,10 @@ def compare(
 def tie_groups(sealeds: Sequence[Sealed], metric: str) -> list[list[str]]:
     """Labels of results from best to worst, in groups that are not told apart.
 
-    A group is its best result and those after it that do not differ from it,
-    Holm-corrected over all pairs; the first that does differ begins the next
-    one. Results to which the metric does not apply are left out. The labels are
-    those of :func:`tspbench.identity.labels`.
+    Two results share a group exactly where their difference is not shown,
+    Holm-corrected over all pairs. Groups overlap: one noisy result may differ
+    neither from the best nor from the worst. Results to which the metric does
+    not apply are left out. The labels are those of :func:`tspbench.identity.labels`.
 
     Raises
     ------
@@ -174,13 +174,22 @@ def tie_groups(sealeds: Sequence[Sealed], metric: str) -> list[list[str]]:
     apart = {frozenset((each.first, each.second)) for each in _judged(found) if each.verdict in ("better", "worse")}
     sign = -1 if _declared(named[0], metric)["higher_is_better"] else 1
     ranked = sorted(named, key=lambda one: (sign * _mean(one, metric), one.label))
-    groups: list[list[str]] = []
-    for one in ranked:
-        if groups and frozenset((groups[-1][0], one.label)) not in apart:
-            groups[-1].append(one.label)
-        else:
-            groups.append([one.label])
-    return groups
+    return _letter_groups([one.label for one in ranked], apart)
+
+
+def _letter_groups(ranked: Sequence[str], apart: Iterable[frozenset[str]]) -> list[list[str]]:
+    """The largest groups without a pair of ``apart``, best first.
+
+    Source: the insert-and-absorb algorithm of Piepho, "An algorithm for a letter-based representation of
+    all-pairwise comparisons", J. Comput. Graph. Statist. 13 (2004).
+    """
+    groups = {frozenset(ranked)} if ranked else set()
+    for pair in apart:
+        split = {group - {one} for group in groups if pair <= group for one in pair}
+        groups = {group for group in groups if not pair <= group} | split
+        groups = {group for group in groups if not any(group < other for other in groups)}
+    rank = {label: i for i, label in enumerate(ranked)}
+    return sorted((sorted(group, key=rank.__getitem__) for group in groups), key=lambda group: [rank[x] for x in group])
 
 
 def _named(sealeds: Sequence[Sealed]) -> list[Sealed]:

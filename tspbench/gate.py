@@ -21,6 +21,8 @@ Outcome = Literal["passed", "regressed", "undecided", "unmeasured"]
 CONFIDENCE = 0.95
 FIGURE_ENDINGS = ("_s", "_bytes", "_x", "rtf", "parameters", "length_exponent")
 """How the names of a profile's figures end: a rule about one asks for a profile."""
+OF_NO_LENGTH = ("load_s", "parameters", "trainable_parameters", "algorithmic_latency_s")
+"""Figures that do not depend on which lengths and batch sizes were measured."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +126,8 @@ def _result(rule: Rule, run: Sealed, baseline: Sealed | None, confidence: float)
     pair = None if why else paired(run, against or run, rule.figure)
     if pair is None:
         return Result(rule.text, "unmeasured", why or f"{rule.figure} applies to no trial of both")
-    return _of_metric(rule, pair, against is not None, confidence)
+    rate = run.summary["metrics"][rule.figure]["unit"] == "rate"
+    return _of_metric(rule, pair, against is not None, confidence, rate)
 
 
 def _cannot_pair(rule: Rule, run: Sealed, against: Sealed | None) -> str:
@@ -135,7 +138,7 @@ def _cannot_pair(rule: Rule, run: Sealed, against: Sealed | None) -> str:
     return f"the baseline is another measurement: {'; '.join(found)}" if found else ""
 
 
-def _of_metric(rule: Rule, pair: Paired, has_baseline: bool, confidence: float) -> Result:
+def _of_metric(rule: Rule, pair: Paired, has_baseline: bool, confidence: float, rate: bool) -> Result:
     value, base = pair.first.mean, pair.second.mean if has_baseline else None
     limit = rule.limit.at(base or 0.0)
     clusters = len(set(pair.clusters))
@@ -147,16 +150,25 @@ def _of_metric(rule: Rule, pair: Paired, has_baseline: bool, confidence: float) 
     first, second = ((side.tops, side.bottoms) for side in (pair.first, pair.second))
     found = stats.bounds(first, second if has_baseline else None, pair.clusters, confidence, rule.limit.slope)
     assert found is not None
-    unseen = stats.unseen(clusters, confidence) if not has_baseline and found[0] == found[1] else 0.0
+    alike = rate and not has_baseline and found[0] == found[1]
+    unseen = stats.unseen(clusters, confidence) if alike else 0.0
     low, high = found[0] - rule.limit.offset - unseen, found[1] - rule.limit.offset + unseen
     bad, good = (low, high) if rule.wants_more else (high, low)
-    sure = f"at {confidence:.0%} confidence"
+    sure = f"at {confidence:.0%} confidence{_penalties(pair, has_baseline)}"
     if rule.holds(bad):
         return Result(rule.text, "passed", f"shown {sure}", bound=bad, **figures)
     if not rule.holds(good):
         return Result(rule.text, "regressed", f"the contrary is shown {sure}", bound=good, **figures)
     why = f"neither shown nor refuted {sure}; {_would_decide(value - limit, low, high, len(pair.places))}"
     return Result(rule.text, "undecided", why, bound=bad, **figures)
+
+
+def _penalties(pair: Paired, has_baseline: bool) -> str:
+    """What a reader of the figures must know: they may be penalties more than scores."""
+    sides = {"run": pair.first} | ({"baseline": pair.second} if has_baseline else {})
+    counts = {name: int(side.penalised.sum()) for name, side in sides.items()}
+    said = " and ".join(f"{count} of the {name}" for name, count in counts.items() if count)
+    return f" ({said} without a score count as the penalty)" if said else ""
 
 
 def _would_decide(excess: float, low: float, high: float, trials: int) -> str:
@@ -176,9 +188,12 @@ def _of_profile(rule: Rule, run: Sealed, baseline: Sealed | None) -> Result:
         if not isinstance(value, int | float) or not np.isfinite(value):
             return Result(rule.text, "unmeasured", f"the profile of the {name} has no {rule.figure}")
         values.append(float(value))
-    keys = [_hardware(one) for _, one in asked]
-    if len(set(keys)) > 1:
-        return Result(rule.text, "unmeasured", f"other hardware: {keys[0]} now, {keys[1]} in the baseline")
+    now, then = (_circumstances(one, rule.figure) for one in (run, asked[-1][1]))
+    differs = [
+        f"other {name}: {now[name]} now, {then[name]} in the baseline" for name in now if now[name] != then[name]
+    ]
+    if differs:
+        return Result(rule.text, "unmeasured", "; ".join(differs))
     base = values[1] if len(values) > 1 else None
     limit = rule.limit.at(base or 0.0)
     holds = rule.holds(values[0] - limit)
@@ -186,6 +201,12 @@ def _of_profile(rule: Rule, run: Sealed, baseline: Sealed | None) -> Result:
     return Result(rule.text, outcome, "figures of the profile, as they are", values[0], base, limit)
 
 
-def _hardware(one: Sealed) -> str:
+def _circumstances(one: Sealed, figure: str) -> dict[str, str]:
+    """What must be equal for two figures to be comparable: a second of audio costs less than ten."""
     profile: Mapping[str, Any] = one.profile or {}
-    return str(profile.get("hardware_key", "unknown"))
+    found = {"hardware": str(profile.get("hardware_key", "unknown"))}
+    if figure in OF_NO_LENGTH:
+        return found
+    settings, figures = profile.get("settings", {}), profile.get("figures", {})
+    asked = {"lengths of audio": settings.get("seconds"), "batch sizes": settings.get("batch")}
+    return found | {"reference length": str(figures.get("reference_seconds"))} | {k: str(v) for k, v in asked.items()}

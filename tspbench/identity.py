@@ -52,8 +52,7 @@ def require_same(sealeds: Sequence[Sealed], metric_ids: Sequence[str], hint: str
         found = differences(sealeds[0], other, metric_ids)
         if found:
             raise OtherIdentity(
-                f"{names[0]} and {name} are not the same measurement. "
-                f"What differs: {'; '.join(found)}. {hint}".strip()
+                f"{names[0]} and {name} are not the same measurement. What differs: {'; '.join(found)}. {hint}".strip()
             )
 
 
@@ -94,7 +93,7 @@ def _walk(first: Any, second: Any, name: str) -> Iterator[str]:
 
 
 def _short(value: Any) -> str:
-    text = "none" if value is None else str(value)
+    text = "none" if value in (None, "") else str(value)
     return text if len(text) <= 40 else f"{text[:12]}…"
 
 

@@ -155,7 +155,9 @@ def _detectable(spread: float, uneven: float, factor: float) -> float | None:
 def _clusters(ratio: float, power: float, alpha: float) -> int:
     """The fewest clusters G with ``ratio * _factor(G) <= 1``, by bisection."""
     low, high = 2, stats.FEWEST
-    while high < MOST and ratio * _factor(high, power, alpha) > 1:
+    while ratio * _factor(high, power, alpha) > 1:
+        if high >= MOST:
+            raise UsageError(f"More than {MOST:,} clusters would be needed. Ask for a larger --delta.")
         low, high = high, 2 * high
     while high - low > 1:
         middle = (low + high) // 2

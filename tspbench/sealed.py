@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tspbench.errors import CannotMeasure, UsageError
+from tspbench.errors import CannotMeasure, TspbenchError, UsageError
 from tspbench.metrics.declaration import Status
 from tspbench.results import Run, load_run
-from tspbench.store import LONE, read_lines
+from tspbench.store import LONE, not_a_number, read_lines
 
 KIND = "tspbench sealed result"
 SCHEMA = 1
@@ -79,10 +80,17 @@ def read(path: Path) -> Sealed:
     CannotMeasure
         The run folder is not finished.
     """
-    if path.is_dir():
-        return of_run(load_run(path))
     try:
-        held = json.loads(path.read_text(encoding="utf-8"))
+        return _checked(of_run(load_run(path)) if path.is_dir() else _of_file(path))
+    except TspbenchError:
+        raise
+    except (AttributeError, KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
+        raise UsageError(f"{path} is damaged ({type(error).__name__}: {error}).") from error
+
+
+def _of_file(path: Path) -> Sealed:
+    try:
+        held = json.loads(path.read_text(encoding="utf-8"), parse_constant=not_a_number)
     except FileNotFoundError:
         raise UsageError(f"There is no run folder and no sealed result at {path}.") from None
     except (OSError, ValueError) as error:
@@ -91,10 +99,23 @@ def read(path: Path) -> Sealed:
         raise UsageError(f"{path} is no sealed result. Make one with: tspbench gate RUN --save-baseline FILE")
     if held.get("schema") != SCHEMA:
         raise UsageError(f"{path} was written with schema {held.get('schema')}; this tspbench reads schema {SCHEMA}.")
-    try:
-        return _unpacked(held)
-    except (KeyError, TypeError, ValueError, IndexError) as error:
-        raise UsageError(f"{path} is a damaged sealed result ({type(error).__name__}: {error}).") from error
+    return _unpacked(held)
+
+
+def _checked(sealed: Sealed) -> Sealed:
+    """Refuse what no run writes: a score without a finite number would be passed over in silence."""
+    parts = (sealed.identity["system"], sealed.identity["task"], sealed.identity["protocol"], sealed.summary["metrics"])
+    for part in (*parts, sealed.counts, {} if sealed.profile is None else sealed.profile):
+        if not isinstance(part, Mapping):
+            raise TypeError(f"an object is expected where {str(part)[:40]!r} stands")
+    for name, statuses in sealed.statuses.items():
+        declared = sealed.summary["metrics"][name]
+        _ = declared["unit"], declared["higher_is_better"]
+        numbers = [sealed.values[name], *(counts[name] for counts in (sealed.errors, sealed.totals) if name in counts)]
+        for trial_id, status, *found in zip(sealed.trial_ids, statuses, *numbers, strict=True):
+            if status == Status.OK and not all(isinstance(x, int | float) and math.isfinite(x) for x in found):
+                raise ValueError(f"{name} of {trial_id} is ok but has no finite number")
+    return sealed
 
 
 def write(path: Path, sealed: Sealed) -> None:

@@ -21,7 +21,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NoReturn
 
 from tspbench import decode
 from tspbench.errors import OtherIdentity, UsageError
@@ -219,10 +219,15 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
 
 def _parsed(path: Path, number: int, line: bytes) -> dict[str, Any]:
     try:
-        row: dict[str, Any] = json.loads(line)
+        row: dict[str, Any] = json.loads(line, parse_constant=not_a_number)
     except ValueError as error:
         raise UsageError(f"{path}, line {number} is damaged: {error}.") from error
     return row
+
+
+def not_a_number(constant: str) -> NoReturn:
+    """For ``parse_constant`` of JSON: NaN and infinity are never written, so a file that holds them was edited."""
+    raise ValueError(f"{constant} is no number")
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -97,7 +97,7 @@
     const list = [`${table.trials} trials`, `${table.clusters} clusters`, table.kind];
     const node = el("p", { class: "facts" }, list.map((text) => el("span", { class: "chip" }, text)));
     if (table.synthetic) node.append(el("span", { class: "chip warn" }, "synthetic: no recordings"));
-    node.append(el("span", { class: "soft small" }, " Cells: penalised mean, [95 % interval of the mean], scored/applicable where scores are missing. Equal letters: not told apart."));
+    node.append(el("span", { class: "soft small" }, " Cells: penalised mean, [95 % interval of the mean], scored/applicable where scores are missing. A shared letter: not told apart."));
     const box = el("div", {}, node);
     if (table.differs.length) box.append(el("p", { class: "note" }, `A table of its own, for it differs: ${table.differs.join("; ")}.`));
     return box;

@@ -33,6 +33,12 @@ def test_a_row_may_have_a_name_of_its_own(root: Path, finished: Finished) -> Non
     assert sealed.read(add(finished("mine", folder="b"), root, name="mine, larger").path).label == "mine, larger"
 
 
+@pytest.mark.parametrize("name", ["", "  "])
+def test_a_row_without_a_readable_name_is_refused(root: Path, finished: Finished, name: str) -> None:
+    with pytest.raises(UsageError, match="--name is blank"):
+        add(finished("mine"), root, name=name)
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [

@@ -43,6 +43,8 @@ def add(run: Path, root: Path, *, name: str | None = None, allow_dirty: bool = F
     CannotMeasure
         It is not finished.
     """
+    if name is not None and not name.strip():
+        raise UsageError("--name is blank: give the row a name that can be read.")
     result = sealed.read(run)
     _refuse(run, result, allow_dirty=allow_dirty)
     card = _card(result)

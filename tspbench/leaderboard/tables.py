@@ -130,7 +130,9 @@ def _flags(
     if card is None:
         found.append(("no card", "what it was trained on and told is not declared"))
     if not result.aligned:
-        found.append(("unaligned", "the output is not sample-aligned with the target"))
+        forced = result.identity["protocol"].get("alignment") == "forced"
+        said = "the output is not sample-aligned with the target"
+        found.append(("unaligned", f"{said}; compared sample by sample all the same" if forced else said))
     if result.synthetic:
         found.append(("synthetic task", "no recordings"))
     if card and card["bundled"]:

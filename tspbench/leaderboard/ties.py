@@ -10,14 +10,19 @@ LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
 def tie_labels(ranked: Sequence[Sealed], metric_id: str) -> dict[str, str]:
-    """A letter for each result, ``a`` for the best group; equal letters are not told apart.
+    """Letters for each result, ``a`` for the best group; results that share none are told apart.
 
-    See :func:`tspbench.compare.tie_groups` for what a group is.
+    See :func:`tspbench.compare.tie_groups` for what a group is; a result is of several where groups overlap.
     """
     from tspbench.compare import tie_groups
 
     groups = tie_groups(ranked, metric_id) if ranked else []
-    return {label: letter(place) for place, group in enumerate(groups) for label in group}
+    letters: dict[str, list[str]] = {}
+    for place, group in enumerate(groups):
+        for label in group:
+            letters.setdefault(label, []).append(letter(place))
+    apart = "" if len(groups) <= len(LETTERS) else " "
+    return {label: apart.join(found) for label, found in letters.items()}
 
 
 def letter(place: int) -> str:

@@ -92,7 +92,8 @@ def measure(subject: Subject, plan: Sequence[Cell], budget_s: float, done: Calla
         if smaller is not None:
             row = _left_out(cell, f"{smaller.seconds:g} s x {smaller.size} ran out of memory already")
         elif number and rate * cell.audio_s > left:
-            row = _left_out(cell, f"one call would take about {_about(rate * cell.audio_s)} s; raise --budget")
+            takes = f"one call would take about {_about(rate * cell.audio_s)} s" if left > 0 else "the time was used up"
+            row = _left_out(cell, f"{takes}; raise --budget")
         else:
             reserve = _reserve(plan[number + 1 :], rate, left)
             row = measure_cell(subject, cell, _share(plan, number) * (left - reserve), starved)
