@@ -48,3 +48,13 @@ def test_unknown_settings_and_nameless_classes_are_refused(tiny: Callable[..., P
 
     with pytest.raises(UsageError, match="top level of a file"):
         tspbench.run(Local, tiny(3))
+
+
+@pytest.mark.parametrize("options", ["a=b", ["a=b"], {"a": "b"}])
+def test_task_options_in_every_form(tiny: Callable[..., Path], options: object) -> None:
+    with pytest.raises(UsageError, match="--task-option is for tasks with protocols"):
+        tspbench.run("mixture", tiny(3), task_options=options)
+
+
+def test_no_task_options(tiny: Callable[..., Path], tmp_path: Path) -> None:
+    assert len(tspbench.run("mixture", tiny(3), task_options=None, metrics="si_sdr", out=tmp_path / "o")[0].scores) == 3

@@ -115,6 +115,20 @@ def test_probe_tells_the_header(tmp_path: Path) -> None:
     assert audio.probe(tmp_path / "x.flac") == (1.5, RATE, 2)
 
 
+def test_probe_finds_a_wav_file_that_ends_early(tmp_path: Path) -> None:
+    path = tmp_path / "x.wav"
+    soundfile.write(path, np.zeros(RATE), RATE)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(AudioError, match=r"x\.wav is truncated"):
+        audio.probe(path)
+    path.write_bytes(whole + b"LIST\x04\x00\x00\x00abcd")  # what follows the data is of no matter
+    assert audio.probe(path) == (1.0, RATE, 1)
+    place = whole.index(b"data") + 4
+    path.write_bytes(whole[:place] + b"\xff" * 4 + whole[place + 4 :])  # written into a pipe: length unknown
+    assert audio.probe(path) == (1.0, RATE, 1)
+
+
 @pytest.mark.parametrize(("rate", "wanted"), [(48000, 16000), (16000, 8000), (8000, 44100), (44100, 32000)])
 def test_a_resampled_tone_is_the_tone_at_the_other_rate(rate: int, wanted: int) -> None:
     out = audio.resample(tone(rate, 1.0), rate, wanted)

@@ -35,7 +35,8 @@ def run(
     settings
         The fields of :class:`tspbench.runner.request.Request`: ``limit``,
         ``metrics``, ``device``, ``batch_size``, ``workers``, ``out``,
-        ``save_audio``, ``seed``, ``fresh``, ``time_limit_s``, ``data_root``.
+        ``save_audio``, ``seed``, ``fresh``, ``time_limit_s``, ``data_root``,
+        ``dialect``, ``available``, ``task_options`` (``{"queries": "text"}``).
 
     Returns
     -------
@@ -68,6 +69,9 @@ def _request(task: str | Path, settings: Mapping[str, Any]) -> Request:
     if isinstance(prepared.get("metrics"), str):
         prepared["metrics"] = (prepared["metrics"],)
     prepared["metrics"] = tuple(prepared.get("metrics") or ())
+    asked = prepared.get("task_options") or {}
+    pairs = [f"{name}={value}" for name, value in asked.items()] if isinstance(asked, Mapping) else asked
+    prepared["task_options"] = (pairs,) if isinstance(pairs, str) else tuple(pairs)
     return Request(task=str(task), **prepared)
 
 

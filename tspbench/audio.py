@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import math
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,9 @@ import xxhash
 
 from tspbench.errors import AudioError
 from tspbench.types import Audio
+
+STREAMED = 0x7FFF0000
+"""Programs that write a WAV file into a pipe put at least this many bytes into its header."""
 
 
 def read(
@@ -69,7 +73,23 @@ def probe(path: Path) -> tuple[float, int, int]:
         raise _unreadable(path, error) from error
     if info.frames == 0:
         raise AudioError(_too_short(path, 0, info.samplerate, 0.0))
+    if _is_cut(path):
+        raise AudioError(f"{path} is truncated: it holds less audio than its header says. Copy it again.")
     return info.frames / info.samplerate, info.samplerate, info.channels
+
+
+def _is_cut(path: Path) -> bool:
+    """Does a WAV file end before its data does? libsndfile reads what is there and does not say so."""
+    with path.open("rb") as file:
+        if file.read(4) != b"RIFF":
+            return False
+        file.seek(12)
+        while len(head := file.read(8)) == 8:
+            chunk, size = struct.unpack("<4sI", head)
+            if chunk == b"data":
+                return bool(path.stat().st_size - file.tell() < size < STREAMED)
+            file.seek(size + size % 2, 1)
+    return False
 
 
 def measure(path: Path, *, start_s: float = 0.0, duration_s: float | None = None) -> tuple[int, int]:

@@ -10,7 +10,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from tspbench.cli import group, main
+from tspbench.errors import UsageError
 from tspbench.store import read_record
+from tspbench.task import load_task
 
 Toy = Any
 
@@ -61,6 +63,26 @@ def test_the_pages_of_a_prepared_task(toy: Toy) -> None:
     assert after["queries"] == ["negative_text", "text"]
     rows = {row["name"]: row for row in json.loads(typed("list", "tasks", "--json").output)}
     assert rows["toy"]["protocols"] == ["one", "two"]
+    page = typed("show", "task", "toy:one").output
+    assert "name: pairs.csv" in page
+    assert "{'" not in page
+
+
+def test_status_shows_the_cell_as_it_was_prepared(toy: Toy) -> None:
+    """The cell with every option at its default lacks a corpus here that was not asked for."""
+    typed("data", "prepare", "toy[noise=yes]", "--audio", f"sounds={toy.sounds}", "--audio", f"noise={toy.noise}",
+          "--list", toy.pairs)  # fmt: skip
+    for asked in ("toy", "toy:one", "toy:one[noise=yes]"):
+        rows = json.loads(typed("data", "status", asked, "--json").output)
+        assert ("toy:one[noise=yes]", "ready", "4 of 4") in {(r["task"], r["state"], r["trials"]) for r in rows}
+
+
+def test_whatever_keeps_trials_out_is_said(toy: Toy) -> None:
+    (toy.sounds / "b.wav").write_bytes(b"RIFF this is no audio")
+    typed("data", "prepare", "toy", "--audio", toy.sounds, "--list", toy.pairs, "--available")
+    assert "1 clip is unreadable: b.wav" in typed("data", "status", "toy").output
+    with pytest.raises(UsageError, match=r"2 of 4 trials .* 1 clip is unreadable: b\.wav"):
+        load_task("toy")
 
 
 def test_export_names_the_available_part(toy: Toy, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from rich.table import Table
 from tspbench.cli.outcome import console
 from tspbench.errors import UnknownName
 from tspbench.prepared.corpus import Inventory
-from tspbench.prepared.prepare import Report, describe_troubles
+from tspbench.prepared.prepare import Report
 from tspbench.prepared.status import State, states
 
 COLOURS = {"ready": "green", "partly": "yellow", "broken": "red", "not prepared": "dim"}
@@ -27,7 +27,7 @@ def show_report(report: Report) -> None:
     for key, value in _facts(report):
         table.add_row(key, value)
     console.print(table)
-    for sentence in describe_troubles(report.inventory):
+    for sentence in report.inventory.troubles():
         console.print(sentence, markup=False, style="yellow")
     partly = " --available" if report.available < report.total else ""
     task = report.label if "[" not in report.label else f"'{report.label}'"
@@ -74,7 +74,7 @@ def _named(clips: list[str]) -> str:
 def show_states(task: str, data_root: Path | None, *, as_json: bool) -> None:
     """Print the state of every task; of one, what to bring and what to type."""
     found = states(data_root)
-    chosen = [state for state in found if not task or task in (state.task, state.task.partition(":")[0])]
+    chosen = [state for state in found if not task or task in (state.task, *(state.task.partition(c)[0] for c in ":["))]
     if not chosen:
         raise UnknownName("task", task, [state.task for state in found])
     if as_json:

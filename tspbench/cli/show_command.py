@@ -59,4 +59,6 @@ def _show_run(path: str, as_json: bool) -> None:
 def _shown(value: Any) -> str:
     if isinstance(value, dict):
         return "\n".join(f"{key}: {_shown(item)}" for key, item in value.items())
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    if isinstance(value, list):
+        return ("\n\n" if any(isinstance(item, dict) for item in value) else ", ").join(map(_shown, value))
+    return str(value)

@@ -143,6 +143,7 @@ def build(
         stems,
         listen=listen,
         checksums=checksums,
+        unusable=recipe.prepared.unusable,
         progress=progress,
     )
     try:
@@ -162,11 +163,20 @@ def build(
         counts = _write_trials(recipe, trials, there, staging)
         (staging / "counts").write_text(" ".join(map(str, counts)))
         inventory.write(staging / "inventory.json")
-        shutil.rmtree(folder, ignore_errors=True)
-        os.replace(staging, folder)
+        _keep(staging, folder)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     return inventory
+
+
+def _keep(staging: Path, folder: Path) -> None:
+    """Put a cell into the cache; one that another process made meanwhile is the same, and stays."""
+    try:
+        os.replace(staging, folder)
+    except OSError:
+        if not (folder / "inventory.json").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            os.replace(staging, folder)
 
 
 def stems_of(importer: str) -> Stems:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
@@ -53,6 +53,21 @@ class Inventory:
     def troubled(self) -> bool:
         return bool(self.missing or self.ambiguous or self.broken or self.unfit or self.mute)
 
+    def troubles(self) -> list[str]:
+        """One sentence per kind of trouble, with the count and the first three names."""
+        named = {
+            "missing": dict.fromkeys(self.missing, ""),
+            "named by more than one file": self.ambiguous,
+            "unreadable": self.broken,
+            "not as they should be": self.unfit,
+        }
+        found = [_sentence(kind, rows) for kind, rows in named.items() if rows]
+        if self.mute:
+            first = ", ".join(self.mute[:3]) + (", …" if self.mute[3:] else "")
+            what = "trial has" if len(self.mute) == 1 else "trials have"
+            found.append(f"{len(self.mute):,} {what} audio but no transcript: {first}.")
+        return found
+
     def seconds(self, path: str) -> float | None:
         """Duration of a clip, None where it is not there."""
         found = self.found.get(path)
@@ -69,13 +84,14 @@ class Inventory:
 
 
 def take_stock(
-    clips: Iterable[str],
+    clips: Set[str],
     folders: Mapping[str, Path],
     declared: Sequence[Root],
     stems: Stems,
     *,
     listen: bool = True,
     checksums: Mapping[str, str] | None = None,
+    unusable: Mapping[str, str] | None = None,
     progress: Progress | None = None,
 ) -> Inventory:
     """Find and look at every clip once.
@@ -88,15 +104,18 @@ def take_stock(
         Decode every file (finds truncated, silent and clipped ones); otherwise only headers are read.
     checksums
         sha256 by file name, where the user has them.
+    unusable
+        Clips that are known to be of no use, and why; they are not looked at again.
     """
-    wanted = sorted(set(clips))
+    broken = {clip: reason for clip, reason in (unusable or {}).items() if clip in clips}
+    wanted = sorted(clips - broken.keys())
     finders = {name: Finder(folder) for name, folder in folders.items()}
     rules = {root.name: root for root in declared}
     places: dict[str, str] = {}
     missing, ambiguous = [], {}
     for clip in wanted:
         root, _, name = clip.partition("/")
-        candidates = finders[root].find(name, stems(clip)) if root in finders else []
+        candidates = _candidates(finders.get(root), rules.get(root), name, stems(clip))
         if not candidates:
             missing.append(clip)
         elif len(candidates) > 1:
@@ -109,7 +128,6 @@ def take_stock(
         return _inspect(folders[root], places[clip], rules.get(root), listen, checksums or {})
 
     found: dict[str, Found] = {}
-    broken: dict[str, str] = {}
     unfit: dict[str, str] = {}
     with ThreadPoolExecutor() as pool:
         for done, (clip, result) in enumerate(zip(places, pool.map(inspect, places), strict=True), start=1):
@@ -120,6 +138,11 @@ def take_stock(
             if progress and (done % 50 == 0 or done == len(places)):
                 progress("Looking at audio", done, len(places))
     return Inventory(found, tuple(missing), ambiguous, broken, unfit)
+
+
+def _candidates(finder: Finder | None, rule: Root | None, name: str, stems: Sequence[str]) -> list[str]:
+    found = finder.find(name, stems) if finder else []
+    return [path for path in found if finder and finder.lies_as(name, path)] if rule and rule.layout else found
 
 
 class Finder:
@@ -144,8 +167,23 @@ class Finder:
             if candidates:
                 shared = [_shared_parents(name, candidate) for candidate in candidates]
                 nearest = [c for c, n in zip(candidates, shared, strict=True) if n == max(shared)]
-                return [c for c in nearest if _ending(c) == _ending(name)] or nearest
+                return self._different([c for c in nearest if _ending(c) == _ending(name)] or nearest)
         return []
+
+    def _different(self, paths: Sequence[str]) -> list[str]:
+        """A file to which links lead counts once."""
+        return list({os.path.realpath(self.folder / path): path for path in reversed(paths)}.values())[::-1]
+
+    def lies_as(self, name: str, path: str) -> bool:
+        """Does a file lie in all the folders of a published name (some of them may be above the user's folder)?"""
+        return _shared_parents(name, (self.folder.resolve() / path).as_posix()) == name.count("/")
+
+
+def _sentence(kind: str, rows: Mapping[str, str]) -> str:
+    shown = [reason or clip.partition("/")[2] for clip, reason in list(rows.items())[:3]]
+    more = ", …" if len(rows) > len(shown) else ""
+    what = "clip is" if len(rows) == 1 else "clips are"
+    return f"{len(rows):,} {what} {kind}: {(', ' if kind == 'missing' else '; ').join(shown).rstrip('.')}{more}."
 
 
 def read_checksums(path: Path) -> dict[str, str]:

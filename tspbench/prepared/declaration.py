@@ -44,7 +44,9 @@ class Root:
 
     ``rate`` (Hz) and ``channels`` are what its files must have; None for any.
     ``when`` has the choices under which it is needed, such as ``source = "tree"``
-    or ``mix = "both|single"``: all of them must hold.
+    or ``mix = "both|single"``: all of them must hold. ``layout`` marks a tree that
+    holds many files of one name (rates, modes, voices): a clip must lie in all the
+    folders of its published name.
     """
 
     name: str
@@ -54,6 +56,7 @@ class Root:
     required: bool = True
     rate: int | None = None
     channels: int | None = None
+    layout: bool = False
     when: Mapping[str, str] = field(default_factory=dict)
 
     def needed(self, options: Mapping[str, str]) -> bool:

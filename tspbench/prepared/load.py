@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from tspbench.errors import UnknownName, UsageError
 from tspbench.manifest import Manifest
 from tspbench.prepared import names, record
-from tspbench.prepared.cell import CellReader, Recipe, open_cell
+from tspbench.prepared.cell import Cell, CellReader, Recipe, open_cell
 from tspbench.prepared.declaration import Protocol
 from tspbench.prepared.lists import describe
 from tspbench.prepared.names import UNPUBLISHED, CellName
@@ -34,7 +34,7 @@ def load_prepared(info: TaskInfo, name: CellName, root: Path | None, *, availabl
     recipe = prepared_recipe(info, prepared, name.options)
     made = open_cell(recipe)
     if made.available < made.total and not available:
-        raise UsageError(_partly(made.total, made.available, made.inventory.missing))
+        raise UsageError(_partly(made))
     if not made.available:
         raise UsageError(f"None of the {made.total:,} trials of {info.name}:{asked} can be rendered: no audio is here.")
     trials = Manifest(made.manifest(available=available))
@@ -89,11 +89,10 @@ def how_to_prepare(info: TaskInfo, protocol: Protocol) -> str:
     return "\n".join(lines)
 
 
-def _partly(total: int, available: int, missing: Iterable[str]) -> str:
-    first = [clip.partition("/")[2] for clip in list(missing)[:3]]
-    lacking = f" Missing, for instance: {', '.join(first)}." if first else ""
+def _partly(made: Cell) -> str:
+    lacking = " ".join(made.inventory.troubles())
     return (
-        f"{available:,} of {total:,} trials can be rendered with the audio here.{lacking} "
+        f"{made.available:,} of {made.total:,} trials can be rendered with the audio here. {lacking} "
         "Add --available to run those alone (the result says so), or bring the rest and prepare again."
     )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import shutil
 import tempfile
@@ -19,6 +21,9 @@ from tspbench.prepared.corpus import Inventory
 from tspbench.prepared.declaration import Protocol, Root
 from tspbench.prepared.load import prepared_recipe
 from tspbench.task import TaskInfo, task_folder
+
+ATTEMPTS = 100
+"""How often to try again where another process prepares the same protocol."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +73,7 @@ def prepare(
         roots=_roots(given.declared, audio, names.fill(given.declared, asked.options)),
         folder=record.folder_of(record.data_root(data_root), info.name, given.name),
         stamp=uuid.uuid4().hex,
+        options=asked.options,
     )
     known = corpus.read_checksums(checksums) if checksums else None
     recipe = prepared_recipe(info, prepared, asked.options)
@@ -75,7 +81,7 @@ def prepare(
     inventory = cell.build(recipe, given.files, target, listen=not headers_only, checksums=known, progress=progress)
     try:
         refuse(inventory, available=available)
-        _install(prepared, given.files)
+        _install(replace(prepared, unusable={**inventory.broken, **inventory.unfit}), given.files)
     except UsageError:
         shutil.rmtree(target, ignore_errors=True)
         raise
@@ -108,35 +114,16 @@ def refuse(inventory: Inventory, *, available: bool) -> None:
     UsageError
         Nothing was found at all, or something is wrong and ``available`` is not set.
     """
-    troubles = describe_troubles(inventory)
+    troubles = inventory.troubles()
     if not inventory.found:
-        raise UsageError(" ".join([*troubles, "None of the list's audio was found: is --audio the right folder?"]))
+        nothing = "None of the list's audio can be used."
+        if not (inventory.ambiguous or inventory.broken or inventory.unfit):
+            nothing = "None of the list's audio was found: is --audio the right folder?"
+        raise UsageError(" ".join([*troubles, nothing]))
     if inventory.troubled and not available:
         raise UsageError(
             "\n".join([*troubles, "Nothing was prepared. Bring the files, or add --available to go on without them."])
         )
-
-
-def describe_troubles(inventory: Inventory) -> list[str]:
-    """One sentence per kind of trouble, with the count and the first three names."""
-    named = {
-        "missing": dict.fromkeys(inventory.missing, ""),
-        "named by more than one file": inventory.ambiguous,
-        "unreadable": inventory.broken,
-        "not as they should be": inventory.unfit,
-    }
-    found = [_sentence(kind, rows) for kind, rows in named.items() if rows]
-    if inventory.mute:
-        first = ", ".join(inventory.mute[:3]) + (", …" if inventory.mute[3:] else "")
-        found.append(f"{len(inventory.mute):,} trials have audio but no transcript: {first}.")
-    return found
-
-
-def _sentence(kind: str, rows: Mapping[str, str]) -> str:
-    shown = [reason or clip.partition("/")[2] for clip, reason in list(rows.items())[:3]]
-    more = ", …" if len(rows) > len(shown) else ""
-    what = "clip is" if len(rows) == 1 else "clips are"
-    return f"{len(rows):,} {what} {kind}: {'; '.join(shown) if kind != 'missing' else ', '.join(shown)}{more}."
 
 
 def _roots(protocol: Protocol, given: Sequence[str], options: Mapping[str, str]) -> dict[str, Path]:
@@ -180,11 +167,29 @@ def _install(prepared: record.Prepared, files: Mapping[str, Path]) -> None:
             for role, path in files.items():
                 shutil.copyfile(path, staging / "lists" / prepared.lists[role].name)
             record.write(replace(prepared, folder=staging))
-            shutil.rmtree(folder, ignore_errors=True)
-            os.replace(staging, folder)
+            _put(staging, folder)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
     except OSError as error:
         raise UsageError(
             f"{folder} cannot be written ({error.strerror}). Name another place with --data-root or TSPBENCH_DATA."
         ) from error
+
+
+def _put(staging: Path, folder: Path) -> None:
+    """Put a folder in the place of another; of several processes that do so at once, the last one wins."""
+    old = staging.with_name(f"{staging.name}-old")
+    for left in reversed(range(ATTEMPTS)):
+        with contextlib.suppress(FileNotFoundError):
+            os.replace(folder, old)
+        try:
+            os.replace(staging, folder)
+        except OSError as error:
+            if not left or error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                with contextlib.suppress(OSError):
+                    os.replace(old, folder)
+                raise
+            shutil.rmtree(old, ignore_errors=True)
+        else:
+            shutil.rmtree(old, ignore_errors=True)
+            return

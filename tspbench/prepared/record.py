@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import platformdirs
@@ -27,7 +28,12 @@ class ListRecord:
 
 @dataclass(frozen=True)
 class Prepared:
-    """One protocol, made ready. ``protocol`` carries the digest of an unpublished list; ``stamp`` is new each time."""
+    """One protocol, made ready.
+
+    ``protocol`` carries the digest of an unpublished list; ``stamp`` is new each
+    time; ``options`` are those it was prepared with; ``unusable`` are clips that were found to be of no use, with the
+    reason: no cell that is made later takes them.
+    """
 
     task: str
     protocol: str
@@ -36,10 +42,22 @@ class Prepared:
     roots: Mapping[str, Path]
     folder: Path
     stamp: str
+    options: Mapping[str, str] = field(default_factory=dict)
+    unusable: Mapping[str, str] = field(default_factory=dict)
 
     def files(self) -> dict[str, Path]:
-        """The lists by role."""
-        return {role: self.folder / "lists" / record.name for role, record in self.lists.items()}
+        """The lists by role; UsageError where one is not what was prepared any more."""
+        return {role: self._file(record) for role, record in self.lists.items()}
+
+    def _file(self, record: ListRecord) -> Path:
+        path = self.folder / "lists" / record.name
+        try:
+            sha = hashlib.sha256(path.read_bytes()).hexdigest()
+        except OSError as error:
+            raise UsageError(f"{path} cannot be read: {error.strerror}. Run tspbench data prepare again.") from error
+        if sha != record.sha256:
+            raise UsageError(f"{path} was changed after it was prepared. Run tspbench data prepare again.")
+        return path
 
 
 def data_root(given: Path | None = None) -> Path:
@@ -62,6 +80,8 @@ def write(prepared: Prepared) -> None:
         "lists": {role: asdict(record) for role, record in prepared.lists.items()},
         "roots": {name: str(path) for name, path in prepared.roots.items()},
         "stamp": prepared.stamp,
+        "options": dict(prepared.options),
+        "unusable": dict(prepared.unusable),
     }
     text = json.dumps(held, indent=1, ensure_ascii=False) + "\n"
     (prepared.folder / "prepared.json").write_text(text, encoding="utf-8")
@@ -88,6 +108,8 @@ def read(folder: Path, protocols: Mapping[str, Protocol]) -> Prepared | None:
             roots={name: Path(at) for name, at in held["roots"].items()},
             folder=folder,
             stamp=held["stamp"],
+            options=held.get("options", {}),
+            unusable=held.get("unusable", {}),
         )
     except FileNotFoundError:
         return None

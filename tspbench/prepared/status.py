@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tspbench.errors import TspbenchError
-from tspbench.prepared import record
+from tspbench.prepared import names, record
 from tspbench.prepared.cell import open_cell
 from tspbench.prepared.declaration import Protocol
 from tspbench.prepared.load import how_to_prepare, prepared_recipe
@@ -16,7 +16,10 @@ from tspbench.task import TaskInfo, known_tasks
 
 @dataclass(frozen=True)
 class State:
-    """One protocol: ``ready`` (all of it), ``partly``, ``broken`` (its record cannot be used) or ``not prepared``."""
+    """One protocol, under the options it was prepared with.
+
+    ``state``: ``ready`` (all of it), ``partly``, ``broken`` (its record cannot be used) or ``not prepared``.
+    """
 
     task: str
     state: str
@@ -47,7 +50,9 @@ def _state(info: TaskInfo, name: str, protocols: Mapping[str, Protocol], home: P
         prepared = record.read(home / name, protocols)
         if prepared is None:
             return State(label, "not prepared", "", how_to_prepare(info, declared), declared.rows)
-        made = open_cell(prepared_recipe(info, prepared, {}))
+        recipe = prepared_recipe(info, prepared, prepared.options)
+        label = names.label(info.name, name, declared, recipe.options)
+        made = open_cell(recipe)
     except TspbenchError as error:
         return State(label, "broken", "", str(error), declared.rows)
     gone = [str(path) for path in prepared.roots.values() if not path.is_dir()]
@@ -56,7 +61,5 @@ def _state(info: TaskInfo, name: str, protocols: Mapping[str, Protocol], home: P
     trials = f"{made.available:,} of {made.total:,}"
     if made.available == made.total:
         return State(label, "ready", trials, "", declared.rows)
-    missing = made.inventory.missing
-    names = ", ".join(clip.partition("/")[2] for clip in missing[:3])
-    advice = f"{len(missing):,} clips are missing: {names}, … Run with --available, or bring them and prepare again."
+    advice = " ".join([*made.inventory.troubles(), "Run with --available, or bring what is missing and prepare again."])
     return State(label, "partly", trials, advice, declared.rows)
