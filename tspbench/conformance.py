@@ -217,7 +217,7 @@ def _compare_card(card: Card, info: SystemInfo) -> None:
     said = {"queries": set(card.queries), "aligned": card.aligned, "sample_rate": card.sample_rate}
     does = {"queries": set(info.queries), "aligned": info.aligned, "sample_rate": info.sample_rate}
     for field, value in said.items():
-        if value != does[field]:
+        if value != does[field] and field not in card.by_option:
             raise Failed(f"the card says {field} = {value}, the class says {does[field]}")
 
 

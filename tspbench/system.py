@@ -60,6 +60,8 @@ class System:
     aligned
         False for generative systems whose waveform does not follow the target
         sample by sample: ``si_sdr`` and its kin are then not applicable.
+    hint
+        What to do about a trial that offers none of ``queries``; ends that refusal.
     """
 
     sample_rate: int | None = None
@@ -67,6 +69,7 @@ class System:
     aligned: bool = True
     precision: str = "float32"
     random_weights: int | None = None
+    hint: str = ""
 
     def load(self, device: str) -> None:
         """Load weights onto ``device`` (``cpu`` or ``cuda``). Called once per worker process."""
@@ -132,6 +135,7 @@ class Card:
 
     ``entry`` is ``module:Class``, the module relative to the card's package.
     ``role`` is ``bound`` for rows that no system can be read without.
+    ``by_option`` names the facts here that hold for default options only.
     """
 
     name: str
@@ -153,6 +157,7 @@ class Card:
     verification: Verification = Verification.NEITHER
     extra: str | None = None
     description: str = ""
+    by_option: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,6 +55,8 @@ def _result_table(outcomes: Sequence[Outcome], title: str, shown: Sequence[str])
         label = Text(outcome.label)
         if outcome.status != "sealed":
             label.append(f" ({outcome.status})", style="red")
+        if outcome.forced:
+            label.append(" (not aligned)", style="yellow")
         table.add_row(label, *cells, usual)
     return table
 

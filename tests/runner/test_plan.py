@@ -11,11 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tspbench import audio
-from tspbench.metrics import Score, Status, resolve
-from tspbench.runner.plan import Batch, Todo, failure_scores
+from tspbench.metrics import Need, Score, Status, resolve
+from tspbench.runner.plan import Batch, Todo, at_hand, failure_scores
 from tspbench.runner.plan import todo as plan
 from tspbench.runner.spool import Spool, write_samples
 from tspbench.store import RunFolder
+from tspbench.types import Role, Source, Trial
 
 IDS = [f"t{i}" for i in range(10)]
 
@@ -140,6 +141,20 @@ def test_the_singles_of_a_batch_are_its_trials_one_by_one() -> None:
     assert Batch(("a", "b")).singles() == [Batch(("a",), solo=True), Batch(("b",), solo=True)]
 
 
-def test_a_failure_is_a_failed_score_of_every_metric() -> None:
+def test_a_failure_is_a_failed_score_of_every_metric_that_could_have_had_one() -> None:
     failed = Score(None, Status.FAILED, "crashed: x")
-    assert failure_scores([resolve("snr"), resolve("sdr_i")], "crashed: x") == {"snr": failed, "sdr_i": failed}
+    metrics = [resolve("snr"), resolve("sdr_i"), resolve("leakage"), resolve("wer")]
+    present = Trial("t", (Source("a.wav", role=Role.TARGET), Source("b.wav")), transcript="words")
+    absent = Trial("t", (Source("b.wav"),))
+
+    def failures(trial: Trial, **given: bool) -> dict[str, Status]:
+        answered = {"waveform": True, "words": False, "aligned": True} | given
+        return {name: one.status for name, one in failure_scores(metrics, at_hand(trial, **answered), "x").items()}
+
+    none, yes = Status.NOT_APPLICABLE, Status.FAILED
+    assert failures(present) == {"snr": yes, "sdr_i": yes, "leakage": none, "wer": none}
+    assert failures(absent) == {"snr": none, "sdr_i": none, "leakage": yes, "wer": none}
+    assert failures(present, words=True)["wer"] is yes
+    assert failures(present, aligned=False)["snr"] is none
+    everything = frozenset(Need)
+    assert failure_scores([resolve("snr")], everything, "crashed: x") == {"snr": failed}

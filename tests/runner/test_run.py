@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sqlite3
 from collections.abc import Callable
@@ -10,12 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from rich.console import Console
 
 from tspbench.baselines import cache_folder
 from tspbench.errors import AudioError, MissingWeights, OtherIdentity, UnknownName, UsageError
 from tspbench.runner.request import Request
 from tspbench.runner.run import Outcome, run_systems
-from tspbench.store import read_lines
+from tspbench.store import read_lines, read_record
+from tspbench.tables import result_tables
 
 HERE = Path(__file__).parent / "systems_under_test.py"
 
@@ -227,6 +230,27 @@ def test_kept_audio_is_scored_again_without_the_system(tiny: Callable[..., Path]
 def test_a_run_without_any_number_says_why(tiny: Callable[..., Path], tmp_path: Path) -> None:
     outcome = run("Generative", tiny(3), tmp_path / "out", metrics=("si_sdr",))
     assert "no metric applies: the system's output is not aligned with the target" in outcome.message
+
+
+def test_what_is_not_aligned_can_be_forced_and_is_marked(tiny: Callable[..., Path], tmp_path: Path) -> None:
+    task = tiny(3)
+    forced = run("Generative", task, tmp_path / "forced", metrics=("si_sdr",), force_aligned=True)
+    aligned = run("mixture", task, tmp_path / "aligned", metrics=("si_sdr",), force_aligned=True)
+    assert forced.summary["metrics"]["si_sdr"]["mean"] == aligned.summary["metrics"]["si_sdr"]["mean"]
+    assert (forced.forced, aligned.forced) == (True, False)
+    protocols = [read_record(each.path)["identity"]["protocol"] for each in (forced, aligned)]
+    assert [protocol.get("alignment") for protocol in protocols] == ["forced", None]
+    assert [read_record(each.path)["aligned"] for each in (forced, aligned)] == [False, True]
+    again = run("Generative", task, tmp_path / "forced", metrics=("si_sdr",), force_aligned=True)
+    assert again.already_done
+    assert again.forced
+    with pytest.raises(OtherIdentity, match=r"protocol\.alignment"):
+        run("Generative", task, tmp_path / "forced", metrics=("si_sdr",))
+    wide = Console(width=200, record=True, file=io.StringIO())
+    for table in result_tables([forced, aligned], "", wide):
+        wide.print(table)
+    lines = wide.export_text().splitlines()
+    assert ["(not aligned)" in line for line in lines if "Generative" in line or "mixture" in line] == [True, False]
 
 
 def test_what_a_system_prints_is_kept(tiny: Callable[..., Path], tmp_path: Path) -> None:

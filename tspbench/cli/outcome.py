@@ -22,6 +22,8 @@ def show_outcomes(outcomes: Sequence[Outcome]) -> None:
     console.print("[dim]mean ± half of its 95 % interval; – : does not apply[/]")
     for name, reason in outcomes[0].left_out.items():
         console.print(f"left out: {name}: {reason}", markup=False)
+    if any(outcome.forced for outcome in outcomes):
+        console.print("not aligned: measured sample by sample all the same (--force-aligned)", style="yellow")
     for outcome in outcomes:
         if outcome.failed:
             where = f"{_near(outcome.path)}/trials.jsonl"

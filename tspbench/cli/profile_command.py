@@ -29,7 +29,9 @@ class SeveralNumbers(click.Command):
 
 
 @click.command("profile", cls=SeveralNumbers)
-@click.option("--system", "systems", required=True, metavar="S[,S…]", help="Names, or path/to/file.py:ClassName.")
+@click.option(
+    "--system", "systems", required=True, multiple=True, metavar="S[,S…]", help="Names, or path/to/file.py:ClassName."
+)
 @click.option("--seconds", multiple=True, default=["1,4,10,60"], show_default="1 4 10 60", metavar="S…",
               help="Lengths of audio.")  # fmt: skip
 @click.option("--batch", multiple=True, default=["1,4,16"], show_default="1 4 16", metavar="B…",
@@ -50,7 +52,7 @@ class SeveralNumbers(click.Command):
 @click.option("--time-limit", type=float, default=600.0, show_default=True, metavar="S", help="Seconds per call.")
 @click.option("--data-root", type=click.Path(path_type=Path), metavar="DIR", help="Where a manifest's paths start.")
 def command(
-    systems: str, options: tuple[str, ...], benchmark_json: Path | None, as_json: bool, **settings: Any
+    systems: tuple[str, ...], options: tuple[str, ...], benchmark_json: Path | None, as_json: bool, **settings: Any
 ) -> None:
     """Measure what systems cost: time, memory, parameters, MACs, look-ahead.
 
@@ -66,7 +68,7 @@ def command(
     settings["budget_s"], settings["time_limit_s"] = settings.pop("budget"), settings.pop("time_limit")
     console = make_console(stderr=as_json)
     with Steps(console) as steps:
-        outcomes = profile_systems(names(systems), Request(**settings), options, steps)
+        outcomes = profile_systems(names(",".join(systems)), Request(**settings), options, steps)
     measured = [(outcome.record, outcome.rows) for outcome in outcomes if outcome.record]
     if benchmark_json is not None and measured:
         from tspbench.profile.benchmark_json import write_benchmark

@@ -12,7 +12,9 @@ from tspbench.runner.keep import Policy
 
 
 @click.command("run")
-@click.option("--system", "systems", required=True, metavar="S[,S…]", help="Names, or path/to/file.py:ClassName.")
+@click.option(
+    "--system", "systems", required=True, multiple=True, metavar="S[,S…]", help="Names, or path/to/file.py:ClassName."
+)
 @measuring
 @click.option("--option", "options", multiple=True, metavar="K=V", help="A system's option; SYSTEM.K=V: of one system.")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
@@ -20,7 +22,10 @@ from tspbench.runner.keep import Policy
 @click.option("--save-audio", type=click.Choice(get_args(Policy)), default="none", show_default=True)
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--time-limit", type=float, default=600.0, show_default=True, metavar="S", help="Seconds per trial.")
-def command(systems: str, options: tuple[str, ...], max_failed: int, **settings: Any) -> None:
+@click.option(
+    "--force-aligned", is_flag=True, help="Score si_sdr and its kin although a system says it is not aligned; marked."
+)
+def command(systems: tuple[str, ...], options: tuple[str, ...], max_failed: int, **settings: Any) -> None:
     """Run systems on a task and score them.
 
     The same command again goes on with a broken run, and leaves a finished one alone.
@@ -35,6 +40,6 @@ def command(systems: str, options: tuple[str, ...], max_failed: int, **settings:
     settings["time_limit_s"] = settings.pop("time_limit")
     request = Request(**settings)
     with Bars(console) as bars:
-        outcomes = run_systems(names(systems), request, options, bars)
+        outcomes = run_systems(names(",".join(systems)), request, options, bars)
     show_outcomes(outcomes)
     sys.exit(exit_code(outcomes, max_failed))

@@ -69,10 +69,10 @@ def score(signals: Signals, metric: Metric) -> Score:
 
 def missing(signals: Signals, metric: Metric) -> str | None:
     """Why a metric does not apply to an answer, or None when it does."""
-    return next((_REASONS[need] for need in sorted(metric.needs) if not _has(signals, need)), None)
+    return next((REASONS[need] for need in sorted(metric.needs) if not _has(signals, need)), None)
 
 
-_REASONS = {
+REASONS = {
     Need.ESTIMATE: "the system returns no waveform",
     Need.HYPOTHESIS: "the system returns no words",
     Need.TARGET: "the target is absent",

@@ -31,6 +31,7 @@ class SystemInfo:
     code_digest: str
     weights: Mapping[str, str] = field(default_factory=dict)
     precision: str = "float32"
+    hint: str = ""
 
 
 @dataclass(frozen=True)

@@ -17,10 +17,10 @@ from typing import Any
 
 from tspbench.baselines import Baselines
 from tspbench.errors import CannotMeasure
-from tspbench.metrics import Metric, Score, Status, resolve
+from tspbench.metrics import Metric, Score, resolve
 from tspbench.runner.answers import Answer, Ask, Failure, Trouble
 from tspbench.runner.keep import Keeper
-from tspbench.runner.plan import Batch, failure_scores, todo
+from tspbench.runner.plan import Batch, at_hand, failure_scores, todo
 from tspbench.runner.process import Child, ChildDied
 from tspbench.runner.spool import Spool
 from tspbench.runner.workbench import RenderReport, ScoreJob, ScoreReport
@@ -50,6 +50,7 @@ class Orders:
     time_limit_s: float
     words: bool
     waveform: bool
+    aligned: bool = True
 
 
 @dataclass
@@ -119,7 +120,7 @@ class Engine:
         self.progress.answered = len(self.folder.states)
         self.progress.scored = sum(state is FINISHED for state in self.folder.states.values())
         for trial_id in left.failed:
-            self._record_scores(trial_id, failure_scores(self.orders.metrics, "the system gave no answer"))
+            self._record_scores(trial_id, self._failed(self.orders.task.trial(trial_id), "the system gave no answer"))
         self._to_score = deque(left.to_score)
         while self._dispatch():
             self._collect()
@@ -249,7 +250,7 @@ class Engine:
                 self._unrenderable(work, failure)
             else:
                 reason = f"scoring failed: {failure.message}"
-                self._finish(work.trial_id, failure_scores(self.orders.metrics, reason))
+                self._finish(work.trial_id, self._failed(self._live[work.trial_id].trial, reason))
             return
         self._loaded = False
         if work == "load":
@@ -342,8 +343,8 @@ class Engine:
         if isinstance(value, Trouble):
             if value.error is not None:
                 raise value.error
-            failed = Score(None, Status.FAILED, f"{value.kind}: {value.message}")
-            self._finish(job.trial_id, {metric.id: failed for metric in self.orders.metrics})
+            reason = f"{value.kind}: {value.message}"
+            self._finish(job.trial_id, self._failed(self._live[job.trial_id].trial, reason))
             return
         live = self._live[job.trial_id]
         assert live.report is not None
@@ -359,7 +360,12 @@ class Engine:
             late = failure.type == "timed_out"
             answer = Answer(trial_id, "timed_out" if late else "failed", failure=failure)
             self._add_trial(self._live[trial_id], answer)
-        self._finish(trial_id, failure_scores(self.orders.metrics, f"{failure.type}: {failure.message}"))
+        self._finish(trial_id, self._failed(self._live[trial_id].trial, f"{failure.type}: {failure.message}"))
+
+    def _failed(self, trial: Trial, reason: str) -> dict[str, Score]:
+        orders = self.orders
+        needs = at_hand(trial, waveform=orders.waveform, words=orders.words, aligned=orders.aligned)
+        return failure_scores(orders.metrics, needs, reason)
 
     def _finish(self, trial_id: str, scores: dict[str, Score], baselines: dict[str, Score] | None = None) -> None:
         self._record_scores(trial_id, scores, baselines)

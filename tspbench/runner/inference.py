@@ -60,6 +60,7 @@ class SystemService:
             code_digest=code,
             weights=weights,
             precision=str(getattr(system, "precision", "float32")),
+            hint=str(getattr(system, "hint", "")),
         )
 
     def load(self, device: str) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 
-from tspbench.metrics import Metric, Score, Status
+from tspbench.metrics import Metric, Need, Score, Status
+from tspbench.metrics.evaluate import REASONS
 from tspbench.runner.spool import Spool
 from tspbench.store import FINISHED, RunFolder
+from tspbench.types import Role, Trial
 
 
 @dataclass(frozen=True)
@@ -62,9 +64,33 @@ def todo(ids: Sequence[str], batch_size: int, folder: RunFolder, spool: Spool) -
     return Todo(batches, tuple(name for name in to_score if name not in again), tuple(failed))
 
 
-def failure_scores(metrics: Sequence[Metric], reason: str) -> dict[str, Score]:
-    """One score line per metric for a trial without an answer."""
-    return {metric.id: Score(None, Status.FAILED, reason) for metric in metrics}
+def failure_scores(metrics: Sequence[Metric], at_hand: Container[Need], reason: str) -> dict[str, Score]:
+    """One score line per metric for a trial without an answer; what no answer would have had does not apply."""
+    scores = {}
+    for metric in metrics:
+        lacking = next((need for need in sorted(metric.needs) if need not in at_hand), None)
+        scores[metric.id] = (
+            Score(None, Status.FAILED, reason)
+            if lacking is None
+            else Score(None, Status.NOT_APPLICABLE, REASONS[lacking])
+        )
+    return scores
+
+
+def at_hand(trial: Trial, *, waveform: bool, words: bool, aligned: bool) -> frozenset[Need]:
+    """What metrics would find on a trial if a system that returns a waveform, words or both had answered it."""
+    others = any(source.role is not Role.TARGET for source in trial.sources) or trial.mixture is not None
+    there = {
+        Need.ESTIMATE: waveform,
+        Need.HYPOTHESIS: words,
+        Need.ALIGNED: aligned,
+        Need.TARGET: trial.target_present,
+        Need.ABSENCE: not trial.target_present,
+        Need.INTERFERERS: others,
+        Need.TRANSCRIPT: trial.transcript is not None,
+        Need.ENROLMENT: bool(trial.query.enrolment),
+    }
+    return frozenset(need for need, is_there in there.items() if is_there)
 
 
 def _batches(ids: Sequence[str], batch_size: int) -> Iterator[Batch]:

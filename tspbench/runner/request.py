@@ -45,6 +45,7 @@ class Request:
     dialect: str | None = None
     available: bool = False
     task_options: tuple[str, ...] = ()
+    force_aligned: bool = False
 
     def __post_init__(self) -> None:
         for name, choices in (("device", get_args(Device)), ("save_audio", get_args(Policy))):
@@ -174,7 +175,7 @@ def refuse_misfits(task: Task, info: SystemInfo, card: Card | None) -> None:
             offered = ", ".join(sorted(k for k in trial.query.kinds if k != "truth")) or "nothing"
             raise UsageError(
                 f"The system {info.label!r} needs to be told {wanted}; "
-                f"trial {trial.trial_id!r} of {task.info.name!r} offers {offered}."
+                f"trial {trial.trial_id!r} of {task.info.name!r} offers {offered}. {info.hint}".rstrip()
             )
 
 
@@ -197,8 +198,14 @@ def identity(task: Task, info: SystemInfo, request: Request, device: str, batch_
                  "trials": len(task), "of": task.whole or len(task.trials), "cluster": task.info.cluster,
                  "reader": task.reader_digest},
         "protocol": {"sample_rate": task.info.sample_rate, "batch_size": batch_size, "seed": request.seed,
-                     "device": device, "precision": info.precision},
+                     "device": device, "precision": info.precision,
+                     **({"alignment": "forced"} if forced(info, request) else {})},
     }  # fmt: skip
+
+
+def forced(info: SystemInfo, request: Request) -> bool:
+    """Is an output that does not line up with the target to be compared with it sample by sample all the same?"""
+    return request.force_aligned and not info.aligned
 
 
 def metric_records(chosen: Chosen) -> list[dict[str, Any]]:

@@ -46,7 +46,10 @@ class Observer:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How one run ended. ``status`` is that of ``run.json``; ``message`` says why it is not sealed."""
+    """How one run ended. ``status`` is that of ``run.json``; ``message`` says why it is not sealed.
+
+    ``forced``: measured sample by sample though the system's output does not line up with the target.
+    """
 
     label: str
     path: Path
@@ -57,6 +60,7 @@ class Outcome:
     message: str = ""
     already_done: bool = False
     stops_all: bool = False
+    forced: bool = False
 
 
 @dataclass
@@ -187,14 +191,15 @@ def _checked(jobs: list[Job]) -> list[Job]:
 
 def _record(job: Job) -> dict[str, Any]:
     card = job.card
+    told = QueryKind.TRUTH in job.info.queries  # by its options, whatever its card says
     return {
         "run_id": job.identity["system"]["name"] + "-" + datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ"),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "identity": job.identity,
         "metrics": ask.metric_records(job.chosen),
-        "role": card.role if card else "system",
+        "role": "bound" if told else card.role if card else "system",
         "aligned": job.info.aligned,
-        "side_information": list(card.side_information) if card else [],
+        "side_information": list(card.side_information if card else ()) or ["the target"] * told,
         "synthetic": job.task.info.synthetic,
         "code": environment.code(),
         "environment": environment.environment(),
@@ -274,7 +279,7 @@ def _drive(job: Job, folder: RunFolder, baselines: Baselines, observer: Observer
         stage=job.task.stage,
         queries=job.info.queries,
         sample_rate=job.info.sample_rate or job.task.info.sample_rate,
-        aligned=job.info.aligned,
+        aligned=job.info.aligned or job.request.force_aligned,
         keep_enrolment=ask.needs_enrolment(job.chosen.metrics),
     )
     orders = Orders(
@@ -286,6 +291,7 @@ def _drive(job: Job, folder: RunFolder, baselines: Baselines, observer: Observer
         time_limit_s=job.request.time_limit_s,
         words=words,
         waveform=waveform,
+        aligned=setting.aligned,
     )
     keeper = Keeper(job.request.save_audio, job.chosen.metrics[0])
     keeper.resume(folder)
@@ -311,9 +317,10 @@ def _outcome(
 ) -> Outcome:
     """Write the summary, seal the folder (or say that it is partial), and tell."""
     found = read_summary(folder.path) if already_done else None
+    forced = ask.forced(job.info, job.request)
     if found is not None:
         return Outcome(job.info.label, folder.path, "sealed", found, _failures(found), job.chosen.left_out,
-                       already_done=True)  # fmt: skip
+                       already_done=True, forced=forced)  # fmt: skip
     is_bound = job.card is not None and job.card.role == "bound"
     if baselines and is_bound and QueryKind.TRUTH in job.info.queries and not broken.message:
         label = f"{UPPER}{job.info.label}@{job.info.digest[:8]}"
@@ -332,7 +339,7 @@ def _outcome(
         folder.seal(status, counts=found["trials"])
     message = broken.message or _nothing_applies(found)
     return Outcome(job.info.label, folder.path, status, found, _failures(found), job.chosen.left_out, message,
-                   stops_all=bool(broken.message) and not broken.by_system)  # fmt: skip
+                   stops_all=bool(broken.message) and not broken.by_system, forced=forced)  # fmt: skip
 
 
 def _nothing_applies(found: Mapping[str, Any]) -> str:
