@@ -1,0 +1,1 @@
+"""The trainer that systems trained here share: a plain loop, published recipes, mixtures made as they are needed."""
