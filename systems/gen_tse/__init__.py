@@ -1,0 +1,1 @@
+"""Generative target speaker extraction on Whisper (Ma et al. 2025): flow matching beside a text decoder."""
