@@ -215,7 +215,9 @@ def _plain_numpy() -> list[Any]:
 
 
 def unwrapped(content: Any, path: Path) -> State:
-    """The state dict inside ``state_dict``/``model`` wrappers, without ``module.``."""
+    """The state dict inside ``state_dict``/``model`` wrappers or a list of ``models``, without ``module.``."""
+    if isinstance(content, Mapping) and isinstance(content.get("models"), list) and content["models"]:
+        content = content["models"][0]
     for key in ("state_dict", "model", "model_state_dict"):
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
             content = content[key]

@@ -43,6 +43,7 @@ def _systems() -> list[dict[str, Any]]:
                 "role": card.role if card else "system",
                 "kinds": [kind.value for kind in card.kinds] if card else [],
                 "told": [kind.value for kind in card.queries] if card else [],
+                "weights": "to bring" if card and card.checkpoints else "",
                 "summary": card.summary if card else "a plug-in without a card",
             }
         )

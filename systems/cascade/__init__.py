@@ -1,0 +1,1 @@
+"""Extraction, then recognition: two systems in a row."""
