@@ -28,7 +28,7 @@ def demo(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """The quick tests; pass -m slow (or any pytest option) after --."""
     session.install("-e", ".[speaker,clap]", *TEST_DEPENDENCIES)
-    session.run("pytest", *session.posargs)
+    session.run("pytest", "-n", "auto", *session.posargs)
 
 
 @nox.session
