@@ -257,6 +257,13 @@ def known_tasks() -> dict[str, TaskInfo]:
     return {name: info for name, (info, _) in sorted(_declared().items())}
 
 
+def ready_tasks() -> list[TaskInfo]:
+    """Tasks that need no preparation, by kind; of one kind the synthetic ones, which read no recordings, first."""
+    kinds = list(TaskKind)
+    ready = [info for info in known_tasks().values() if not info.protocols]
+    return sorted(ready, key=lambda info: (kinds.index(info.kind), not info.synthetic, info.name))
+
+
 def load_task(
     name: str, data_root: Path | None = None, *, options: Iterable[str] = (), available: bool = False
 ) -> Task:

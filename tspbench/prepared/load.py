@@ -13,7 +13,7 @@ from tspbench.prepared.cell import Cell, CellReader, Recipe, open_cell
 from tspbench.prepared.declaration import Protocol
 from tspbench.prepared.lists import describe
 from tspbench.prepared.names import UNPUBLISHED, CellName
-from tspbench.task import Stage, Task, TaskInfo
+from tspbench.task import Stage, Task, TaskInfo, ready_tasks
 
 
 def load_prepared(info: TaskInfo, name: CellName, root: Path | None, *, available: bool) -> Task:
@@ -85,7 +85,10 @@ def how_to_prepare(info: TaskInfo, protocol: Protocol) -> str:
     audio = " ".join(f"--audio {root.name}=DIR" if len(roots) > 1 else "--audio DIR" for root in roots)
     given = " ".join(f"--list {file.name}" for file in required)
     lines.append(f"  Then:  tspbench data prepare {info.name}:{protocol.name} {audio} {given}".rstrip())
-    lines.append(f"Ready now, without a download: --task {info.kind}-demo. What else is: tspbench data status.")
+    at_once = next(
+        (f"Ready now, without a download: --task {r.name}. " for r in ready_tasks() if r.kind is info.kind), ""
+    )
+    lines.append(f"{at_once}What is ready: tspbench data status.")
     return "\n".join(lines)
 
 

@@ -14,10 +14,9 @@ from tspbench.errors import UsageError
 from tspbench.runner import request as ask
 from tspbench.runner.answers import SystemInfo
 from tspbench.system import Card
-from tspbench.task import Task, load_task
+from tspbench.task import Task, load_task, ready_tasks
 from tspbench.types import Audio, Query, Trial, Truth
 
-DEMO_TASKS = ("lass-demo", "tse-demo", "tsasr-demo")
 MOST_TRIALS = 4
 """Trials that take turns in a batch: queries of one length only would flatter."""
 
@@ -78,7 +77,7 @@ def with_truth(query: Query, change: Callable[[Audio], Audio]) -> Query:
 
 
 def choose_task(name: str | None, info: SystemInfo, card: Card | None, data_root: Path | None = None) -> Task:
-    """The task that was asked for, or the first bundled demo task that can serve the system.
+    """The task that was asked for, or the first that needs no preparation and can serve the system.
 
     Raises
     ------
@@ -90,8 +89,8 @@ def choose_task(name: str | None, info: SystemInfo, card: Card | None, data_root
         ask.refuse_misfits(task, info, card)
         return task
     problems = []
-    for demo in DEMO_TASKS:
-        task = load_task(demo)
+    for ready in ready_tasks():
+        task = load_task(ready.name)
         try:
             ask.refuse_misfits(task, info, card)
         except UsageError as error:
