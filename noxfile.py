@@ -28,7 +28,8 @@ def demo(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """The quick tests; pass -m slow (or any pytest option) after --."""
     session.install("-e", ".[speaker,clap]", *TEST_DEPENDENCIES)
-    session.run("pytest", "-n", "auto", *session.posargs)
+    # Hypothesis repeats its examples here, so that a verdict is about the code; plain pytest draws new ones.
+    session.run("pytest", "-n", "auto", "--hypothesis-profile=ci", *session.posargs)
 
 
 @nox.session

@@ -141,15 +141,18 @@ def test_what_cannot_be_cached_is_refused(tmp_path: Path) -> None:
 # -- retrieval -----------------------------------------------------------------------------------
 
 
+EIGHTHS = st.integers(-16, 16).map(lambda count: count / 8)
+
+
 @given(
-    st_numpy.arrays(np.float32, st.tuples(st.integers(0, 9), st.just(3)), elements=st.floats(-2, 2, width=16)),
-    st_numpy.arrays(np.float32, st.tuples(st.integers(1, 40), st.just(3)), elements=st.floats(-2, 2, width=16)),
+    st_numpy.arrays(np.float32, st.tuples(st.integers(0, 9), st.just(3)), elements=EIGHTHS),
+    st_numpy.arrays(np.float32, st.tuples(st.integers(1, 40), st.just(3)), elements=EIGHTHS),
     st.integers(1, 50),
     st.integers(1, 5),
 )
 @settings(deadline=None, max_examples=60)
 def test_retrieval_is_the_arg_max_of_all_products(queries: Any, vectors: Any, rows: int, at_once: int) -> None:
-    """Small numbers of few bits: every product is exact, so that equals are equal; the first of them is found."""
+    """In eighths every sum of products is exact, whatever the order: equals are equal, and the first is found."""
     found, products = nearest(queries, vectors, rows=rows, at_once=at_once)
     exact = queries.astype(np.float64) @ vectors.astype(np.float64).T
     np.testing.assert_array_equal(products, exact.max(axis=1).astype(np.float32))
