@@ -1,13 +1,15 @@
 """Published checkpoints: where they lie, what they are, what is in them.
 
-Shared by every system whose weights are published elsewhere. A file is named
-by an option, or lies in the folder that ``TSPBENCH_WEIGHTS`` names, under its
+Shared by every system with weights. A file is named by an option, or comes
+with tspbench, or lies in the folder that ``TSPBENCH_WEIGHTS`` names, under its
 published name (or in a folder of it called like the system). Nothing is
 fetched, and nothing in a file is run: see :func:`read`.
 """
 
 from __future__ import annotations
 
+import hashlib
+import importlib.util
 import os
 import pickle
 import re
@@ -42,7 +44,7 @@ def find(card: Card, option: str, given: Path | None) -> Path:
     Raises
     ------
     UsageError
-        The option names something that does not exist.
+        The option names something that does not exist, or a bundled file is damaged.
     MissingWeights
         No option, and it is not below ``TSPBENCH_WEIGHTS``: what to get, and from where.
     """
@@ -52,12 +54,26 @@ def find(card: Card, option: str, given: Path | None) -> Path:
         if not path.exists():
             raise UsageError(f"--option {option}={given}: there is no such file. {_described(published)}")
         return path
+    if published.bundled:
+        return _bundled(card, published)
     home = os.environ.get(FOLDER)
     names = (Path(published.file), Path(card.name) / published.file)
     for path in (Path(home).expanduser() / name for name in names) if home else ():
         if path.exists():
             return path
     raise missing(card)
+
+
+def _bundled(card: Card, published: Checkpoint) -> Path:
+    """The file beside the card, if it is what the card says."""
+    package = ".".join(known_systems()[card.name].module.split(".")[:3])
+    spec = importlib.util.find_spec(package)
+    home = Path(next(iter(spec.submodule_search_locations or ()), "")) if spec else Path()
+    path = home / published.file
+    if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != published.sha256:
+        state = "is damaged" if path.is_file() else "is missing"
+        raise UsageError(f"{path}, which comes with tspbench, {state}. Install tspbench again.")
+    return path
 
 
 def missing(card: Card) -> MissingWeights:
@@ -89,10 +105,10 @@ def _bytes(count: int) -> str:
 
 
 def _ready(card: Card) -> str:
-    """The bundled systems for the same kinds of task that need no checkpoint."""
-    cards = [ref.card for ref in known_systems().values() if ref.card]
-    names = [c.name for c in cards if not c.checkpoints and c.name != card.name and set(c.kinds) & set(card.kinds)]
-    return ", ".join(names)
+    """The systems for the same kinds of task that need nothing brought."""
+    cards = [ref.card for ref in known_systems().values() if ref.card and ref.card.name != card.name]
+    ready = [each for each in cards if all(file.bundled for file in each.checkpoints)]
+    return ", ".join(each.name for each in ready if set(each.kinds) & set(card.kinds))
 
 
 # -- what ----------------------------------------------------------------------------------------

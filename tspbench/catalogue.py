@@ -11,7 +11,7 @@ from tspbench.errors import UsageError
 from tspbench.metrics import Metric, known_metrics, resolve
 from tspbench.prepared import names
 from tspbench.prepared.load import find_protocol, load_prepared
-from tspbench.system import find_system, known_systems
+from tspbench.system import Card, find_system, known_systems
 from tspbench.task import Task, TaskInfo, known_tasks, load_task, task_folder
 
 Kind = Literal["systems", "tasks", "metrics", "dialects"]
@@ -43,11 +43,17 @@ def _systems() -> list[dict[str, Any]]:
                 "role": card.role if card else "system",
                 "kinds": [kind.value for kind in card.kinds] if card else [],
                 "told": [kind.value for kind in card.queries] if card else [],
-                "weights": "to bring" if card and card.checkpoints else "",
+                "weights": _weights(card),
                 "summary": card.summary if card else "a plug-in without a card",
             }
         )
     return found
+
+
+def _weights(card: Card | None) -> str:
+    if card is None or not card.checkpoints:
+        return ""
+    return "bundled" if all(each.bundled for each in card.checkpoints) else "to bring"
 
 
 def _tasks() -> list[dict[str, Any]]:

@@ -116,7 +116,7 @@ class Checkpoint:
     """A file (or folder) of published weights: what it is called, where it lives, which option names it here.
 
     ``hub`` is a repository of the Hugging Face hub, ``url`` any other place;
-    ``size`` in bytes.
+    ``size`` in bytes. A ``bundled`` file lies beside the card and has a ``sha256``.
     """
 
     hub: str = ""
@@ -127,6 +127,7 @@ class Checkpoint:
     size: int | None = None
     licence: str = ""
     holds: str = ""
+    bundled: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +13,14 @@ import numpy as np
 import pytest
 
 from tspbench.errors import MissingWeights, UsageError
-from tspbench.system import known_systems
+from tspbench.system import Card, Checkpoint, known_systems
 from tspbench.systems import weights
 
 torch = pytest.importorskip("torch")
 
 CARD = weights.card_of("clapsep")
-CARDS = [ref.card for ref in known_systems().values() if ref.card and ref.card.checkpoints]
+KNOWN = [ref.card for ref in known_systems().values() if ref.card]
+CARDS = [card for card in KNOWN if any(not each.bundled for each in card.checkpoints)]
 
 
 class Ran(Exception):
@@ -68,6 +71,29 @@ def test_what_is_missing_is_told_in_full(card: Any, monkeypatch: pytest.MonkeyPa
     ready = said.rpartition("Works at once: ")[2].rstrip(".").split(", ")
     assert "nmf" in ready
     assert card.name not in ready
+
+
+BUNDLED = [(card, each) for card in KNOWN for each in card.checkpoints if each.bundled]
+
+
+@pytest.mark.parametrize(("card", "each"), BUNDLED, ids=lambda value: getattr(value, "name", ""))
+def test_bundled_files_are_what_their_cards_say(card: Card, each: Checkpoint, tmp_path: Path) -> None:
+    path = weights.find(card, each.option, None)
+    assert hashlib.sha256(path.read_bytes()).hexdigest() == each.sha256
+    assert weights.read(path)
+    other = file(tmp_path / "mine.safetensors", b"x")
+    assert weights.find(card, each.option, other) == other
+
+
+def test_a_damaged_bundled_file_is_told() -> None:
+    """As if ``nmf`` came with weights: a file beside its card that is another one, then none."""
+    each = Checkpoint(file="card.toml", sha256=hashlib.sha256(b"weights").hexdigest(), bundled=True)
+    card = replace(weights.card_of("nmf"), checkpoints=(each,))
+    with pytest.raises(UsageError, match=r"card\.toml, which comes with tspbench, is damaged"):
+        weights.find(card, "checkpoint", None)
+    gone = replace(card, checkpoints=(replace(each, file="gone.safetensors"),))
+    with pytest.raises(UsageError, match=r"gone\.safetensors, which comes with tspbench, is missing"):
+        weights.find(gone, "checkpoint", None)
 
 
 def test_sizes_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
