@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from array import array
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 
 MOST = 64
 """A condition with more strata than this splits nothing that anyone would read."""
+_LAST = (3, 0.0, "")
 FEW = 6
 """So many distinct numbers stand for themselves."""
 BANDS = 3
@@ -31,15 +33,22 @@ def strata(conditions: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, list[
     equal counts; a lower edge belongs to its band. Trials that lack a condition
     are a stratum "None", the last one.
     """
+    names = sorted({name for each in conditions for name in each})
+    found = strata_of({name: [each.get(name) for each in conditions] for name in names})
+    return {name: {label: list(places) for label, places in groups.items()} for name, groups in found.items()}
+
+
+def strata_of(columns: Mapping[str, Sequence[Any]]) -> dict[str, dict[str, array[int]]]:
+    """As :func:`strata`, of conditions that are columns already: by name, one value for each trial."""
     found = {}
-    for name in sorted({name for each in conditions for name in each}):
-        values = [each.get(name) for each in conditions]
-        labels = _labels(values, name)
-        groups: dict[str, list[int]] = {}
-        for i in sorted(range(len(values)), key=lambda i: (_order(values[i]), i)):
-            groups.setdefault(labels[i], []).append(i)
+    for name, values in sorted(columns.items()):
+        groups: dict[str, array[int]] = {}
+        first: dict[str, tuple[Any, int]] = {}
+        for i, (value, label) in enumerate(zip(values, _labels(values, name), strict=True)):
+            groups.setdefault(label, array("q")).append(i)
+            first[label] = min(first.get(label, (_LAST, 0)), (_order(value), i))
         if 1 < len(groups) <= MOST:
-            found[name] = {label: sorted(members) for label, members in groups.items()}
+            found[name] = {label: groups[label] for label in sorted(groups, key=lambda label: first[label])}
     return found
 
 

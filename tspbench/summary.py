@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import heapq
 import itertools
+import sys
+from array import array
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -17,7 +20,7 @@ from tspbench.metrics import Metric, Score, Status, resolve
 from tspbench.metrics.averages import Item
 from tspbench.stats import DRAWS, FEWEST, ratio_interval
 from tspbench.store import SCHEMA, read_lines, read_record
-from tspbench.strata import strata
+from tspbench.strata import strata_of
 
 Places = npt.NDArray[np.int64]
 
@@ -28,15 +31,16 @@ WORST = 10
 
 @dataclass
 class Column:
-    """The scores of one metric, trial by trial."""
+    """The scores of one metric, trial by trial, in arrays: there may be a million."""
 
     metric: Metric
-    places: list[int] = field(default_factory=list)
+    places: array[int] = field(default_factory=lambda: array("q"))
     """Index of the trial of each applicable score."""
-    values: list[float] = field(default_factory=list)
+    values: array[float] = field(default_factory=lambda: array("d"))
     """NaN where undefined or failed (never written anywhere)."""
-    errors: list[float] = field(default_factory=list)
-    totals: list[float] = field(default_factory=list)
+    errors: array[float] = field(default_factory=lambda: array("d"))
+    totals: array[float] = field(default_factory=lambda: array("d"))
+    """Both for pooled metrics only."""
     statuses: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
 
@@ -46,29 +50,44 @@ class Column:
             self.reasons[row["reason"]] += 1
         if row["status"] == Status.NOT_APPLICABLE:
             return
-        counts = row.get("counts") or {}
         self.places.append(place)
         self.values.append(np.nan if row["value"] is None else row["value"])
-        self.errors.append(counts.get("errors", np.nan))
-        self.totals.append(counts.get("total", np.nan))
+        if self.metric.aggregate == "pooled":
+            counts = row.get("counts") or {}
+            self.errors.append(counts.get("errors", np.nan))
+            self.totals.append(counts.get("total", np.nan))
 
-    def sort(self, rank: Mapping[int, int]) -> None:
+    def sort(self, ranks: Places) -> None:
         """Put the scores in the order of the trial ids: sums must not depend on which trial was done first."""
-        order = sorted(range(len(self.places)), key=lambda i: rank[self.places[i]])
-        for values in (self.values, self.errors, self.totals):
-            values[:] = [values[i] for i in order]
-        self.places[:] = [self.places[i] for i in order]
+        order = np.argsort(ranks[np.asarray(self.places)], kind="stable")
+        for values in (self.places, self.values, self.errors, self.totals):
+            if values:
+                values[:] = array(values.typecode, np.asarray(values)[order].tobytes())
 
 
 @dataclass
 class Trials:
-    """What a summary needs of the trials: clusters and conditions by index."""
+    """What a summary needs of the trials, by index. Words that recur are kept once."""
 
     ids: dict[str, int] = field(default_factory=dict)
-    clusters: list[str] = field(default_factory=list)
-    conditions: list[Mapping[str, Any]] = field(default_factory=list)
+    clusters: Places = field(default_factory=lambda: np.zeros(0, np.int64))
+    """Numbers that stand for the labels, in the order of these."""
+    conditions: dict[str, list[Any]] = field(default_factory=dict)
+    """By name, None where a trial lacks it."""
     inputs: list[str | None] = field(default_factory=list)
     statuses: Counter[str] = field(default_factory=Counter)
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        place = len(self.inputs)
+        self.ids[row["trial_id"]] = place
+        self.inputs.append(row["input_digest"])
+        self.statuses[row["status"]] += 1
+        for name, value in row["conditions"].items():
+            column = self.conditions.setdefault(name, [None] * place)
+            column.append(sys.intern(value) if isinstance(value, str) else value)
+        for column in self.conditions.values():
+            if len(column) == place:
+                column.append(None)
 
 
 def summarise(folder: Path, baselines: Baselines | None = None) -> dict[str, Any]:
@@ -83,9 +102,9 @@ def summarise(folder: Path, baselines: Baselines | None = None) -> dict[str, Any
     for row in read_lines(folder / "scores.jsonl"):
         if row["metric"] in columns and row["trial_id"] in trials.ids:
             columns[row["metric"]].add(trials.ids[row["trial_id"]], row)
-    rank = {place: i for i, (_, place) in enumerate(sorted(trials.ids.items()))}
+    ranks = _ranks(trials.ids)
     for column in columns.values():
-        column.sort(rank)
+        column.sort(ranks)
     return {
         "schema": SCHEMA,
         "trials": {"expected": record["identity"]["task"]["trials"], "attempted": len(trials.ids)}
@@ -98,13 +117,20 @@ def summarise(folder: Path, baselines: Baselines | None = None) -> dict[str, Any
 
 def _read_trials(folder: Path, cluster: str | None) -> Trials:
     trials = Trials()
+    labels: dict[str, int] = {}
+    numbers = array("q")
     for row in read_lines(folder / "trials.jsonl"):
-        trials.ids[row["trial_id"]] = len(trials.clusters)
-        trials.clusters.append(str(row["clusters"].get(cluster, row["trial_id"])))
-        trials.conditions.append(row["conditions"])
-        trials.inputs.append(row["input_digest"])
-        trials.statuses[row["status"]] += 1
+        trials.add(row)
+        numbers.append(labels.setdefault(str(row["clusters"].get(cluster, row["trial_id"])), len(labels)))
+    trials.clusters = _ranks(labels)[np.asarray(numbers)]
     return trials
+
+
+def _ranks(numbered: Mapping[str, int]) -> Places:
+    """By number, the place of a name among the sorted names."""
+    ranks = np.empty(len(numbered), np.int64)
+    ranks[[numbered[name] for name in sorted(numbered)]] = np.arange(len(ranks))
+    return ranks
 
 
 def _metric_summary(column: Column, trials: Trials, baselines: Baselines | None) -> dict[str, Any]:
@@ -132,8 +158,8 @@ def _statistics(
     pooled = metric.aggregate == "pooled"
     tops = np.asarray(column.errors)[chosen] if pooled and len(chosen) else values
     bottoms = np.asarray(column.totals)[chosen] if pooled and len(chosen) else np.ones_like(values)
-    clusters = np.asarray(trials.clusters)[np.asarray(column.places, np.int64)[chosen]] if len(chosen) else np.zeros(0)
-    enough = len(set(clusters[scored])) >= fewest
+    clusters = trials.clusters[np.asarray(column.places, np.int64)[chosen]] if len(chosen) else np.zeros(0, np.int64)
+    enough = len(np.unique(clusters[scored])) >= fewest
     found = ratio_interval(tops[scored], bottoms[scored], clusters[scored], draws=draws) if enough else None
     return {
         "applicable": len(values),
@@ -150,7 +176,8 @@ def _published(column: Column, trials: Trials) -> dict[str, Any]:
     """The figures of a dialect's metric, averaged as its publication does; nothing for our own metrics."""
     if column.metric.average is None:
         return {}
-    labels = [trials.conditions[place].get("class") for place in column.places]
+    classes = trials.conditions.get("class")
+    labels = [classes[place] if classes else None for place in column.places]
     items = [
         Item(_number(value), None if label is None else str(label))
         for value, label in zip(column.values, labels, strict=True)
@@ -179,7 +206,7 @@ def _bounds(column: Column, trials: Trials, baselines: Baselines | None) -> dict
     if baselines is None or not inputs or metric.aggregate != "mean":
         return {"rows": rows, "position": None}
     for label in baselines.rows():
-        known = [baselines.find(digest, [metric], label).get(metric.id) if digest else None for digest in inputs]
+        known = (baselines.find(digest, [metric], label).get(metric.id) if digest else None for digest in inputs)
         reached = [score.value for score in known if score is not None and score.value is not None]
         if len(reached) == len(inputs):
             rows[label] = float(np.mean(reached))
@@ -203,25 +230,25 @@ def _position(column: Column, rows: Mapping[str, float], mean: float) -> dict[st
 
 def _strata(column: Column, trials: Trials, places: Places) -> dict[str, Any]:
     """The same statistics by condition."""
-    conditions = [trials.conditions[place] for place in places]
+    conditions = {name: [values[place] for place in places] for name, values in trials.conditions.items()}
     return {
         name: {
             label: _statistics(column, trials, np.asarray(chosen, np.int64), draws=STRATUM_DRAWS, fewest=FEWEST)
             for label, chosen in groups.items()
         }
-        for name, groups in strata(conditions).items()
+        for name, groups in strata_of(conditions).items()
     }
 
 
 def _worst(column: Column, trials: Trials) -> dict[str, Any]:
     """The trials to listen to first: those without a score, then the lowest (highest) ones."""
-    ids = {place: trial_id for trial_id, place in trials.ids.items()}
+    ids = list(trials.ids)
     sign = 1 if column.metric.higher_is_better else -1
-    rows = [(ids[place], _number(value)) for place, value in zip(column.places, column.values, strict=True)]
-    rows.sort(key=lambda row: (row[1] is not None, sign * (row[1] or 0.0), row[0]))
+    rows = ((ids[place], _number(value)) for place, value in zip(column.places, column.values, strict=True))
+    worst = heapq.nsmallest(WORST, rows, key=lambda row: (row[1] is not None, sign * (row[1] or 0.0), row[0]))
     return {
         "metric": column.metric.id,
-        "trials": [{"trial_id": trial_id, "value": value} for trial_id, value in rows[:WORST]],
+        "trials": [{"trial_id": trial_id, "value": value} for trial_id, value in worst],
     }
 
 
