@@ -1,4 +1,4 @@
-"""Training losses as the publications define them: estimates and targets (B, T) to one number."""
+"""Training losses as the publications define them: estimates and targets (B, T), or tokens, to one number."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
 ASTEROID_EPS = 1e-8
+IGNORED = -100
+"""A token that is not asked for."""
 
 
 def snr(estimate: Tensor, target: Tensor) -> Tensor:
@@ -52,8 +55,16 @@ def negative_si_sdr(estimate: Tensor, target: Tensor) -> Tensor:
     return -10 * torch.log10(ratio + ASTEROID_EPS).mean()
 
 
+def cross_entropy(logits: Tensor, tokens: Tensor) -> Tensor:
+    """Mean over all tokens (B, n) but -100, of logits (B, n, vocabulary): TS-Whisper, ``training_pt.py`` 34dab05."""
+    return F.cross_entropy(logits.transpose(1, 2).float(), tokens, ignore_index=IGNORED)
+
+
 def _centred(x: Tensor) -> Tensor:
     return x - x.mean(-1, keepdim=True)
 
 
 LOSSES: dict[str, Loss] = {"snr_and_si_snr": snr_and_si_snr, "l1": l1, "negative_si_sdr": negative_si_sdr}
+"""Of waveforms."""
+TEXT_LOSSES: dict[str, Loss] = {"cross_entropy": cross_entropy}
+"""Of logits and tokens."""

@@ -57,6 +57,31 @@ class Exponential:
 
 
 @dataclass(frozen=True)
+class Stairs:
+    """The rate times ``factor`` after every ``every`` of ``epochs`` epochs, the whole training being that many."""
+
+    factor: float
+    every: int
+    epochs: int
+
+    def start(self, optimiser: Optimizer, steps: int) -> LambdaLR:
+        return LambdaLR(optimiser, lambda step: float(self.factor ** (step * self.epochs // (steps * self.every))))
+
+
+@dataclass(frozen=True)
+class Linear:
+    """Up to the rate over the first ``warm_up`` steps, then in a straight line down to zero at the end."""
+
+    warm_up: int = 0
+
+    def start(self, optimiser: Optimizer, steps: int) -> LambdaLR:
+        def factor(step: int) -> float:
+            return min((step + 1) / (self.warm_up + 1), (steps - step) / max(1, steps - self.warm_up))
+
+        return LambdaLR(optimiser, factor)
+
+
+@dataclass(frozen=True)
 class Plateau:
     """The rate times ``factor`` whenever more than ``patience`` validations in a row brought nothing better."""
 
@@ -75,13 +100,13 @@ class Recipe:
     Parameters
     ----------
     loss
-        A name in :data:`tspbench.systems.training.losses.LOSSES`.
+        A name in :data:`tspbench.systems.training.losses.LOSSES` or ``TEXT_LOSSES``.
     options
         Of the optimiser, beside the learning rate.
     clip
         Largest norm of the gradient; None leaves it as it is.
     seconds
-        Length of the mixtures.
+        Length of the mixtures, where they are cut to one.
     precision
         ``bfloat16`` runs the forward pass under autocast.
     source
@@ -104,6 +129,20 @@ class Recipe:
         return {"Adam": torch.optim.Adam, "AdamW": torch.optim.AdamW}[self.optimiser](
             parameters, lr=self.lr, **self.options
         )
+
+
+def _ts_whisper(script: str, lr: float) -> Recipe:
+    return Recipe(
+        loss="cross_entropy",
+        optimiser="AdamW",
+        lr=lr,
+        schedule=Stairs(factor=0.1, every=5, epochs=10),
+        batch=1,
+        seconds=30.0,
+        seed=42,
+        source=f"github.com/Aisaka0v0/TS-Whisper 34dab05: {script}; 10 epochs without noise, which these are; then, "
+        "as a training of its own with a tenth of the rate, 1 epoch with noise",
+    )
 
 
 RECIPES = {
@@ -153,6 +192,13 @@ RECIPES = {
         seed=42,
         source="github.com/wenet-e2e/wesep cf8ee7f: examples/librimix/tse/v2/confs/bsrnn.yaml and the schedulers"
         "; 8 a device, 150 epochs; one device's rate, without the speaker classification",
+    ),
+    "ts-whisper": _ts_whisper("training_pt.py", 1e-4),
+    "ts-whisper-lora": _ts_whisper("training_lora.py", 1e-3),
+    "ts-whisper-full": _ts_whisper(
+        "model/prompting.py names full tuning in a comment and there is no script of it; the rate, a tenth of the "
+        "prompts', is a choice made here, the rest as in training_lora.py",
+        1e-5,
     ),
 }
 """By the name of the system they are from."""

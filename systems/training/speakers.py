@@ -63,9 +63,10 @@ class Speech:
                 f"extract and one to enrol: {held_back + 2} are needed."
             )
         last = {place for found in places.values() for place in found[len(found) - held_back :]}
-        return self._only(set(range(len(self.paths))) - last), self._only(last)
+        return self.only(set(range(len(self.paths))) - last), self.only(last)
 
-    def _only(self, places: set[int]) -> Speech:
+    def only(self, places: set[int]) -> Speech:
+        """The utterances at some places."""
         order = sorted(places)
         return Speech(
             tuple(self.paths[place] for place in order),

@@ -19,7 +19,7 @@ from tspbench.errors import CannotMeasure
 from tspbench.runner.inference import seed_everything
 from tspbench.systems.training import state
 from tspbench.systems.training.logs import Bar, Log
-from tspbench.systems.training.recipes import Exponential, Recipe
+from tspbench.systems.training.recipes import Exponential, Linear, Recipe, Stairs
 
 LAST, BEST, LOSSES, VALIDATIONS = "last.pt", "best.pt", "losses.csv", "validations.csv"
 Something = TypeVar("Something")
@@ -164,7 +164,7 @@ class Trainer(Generic[Something]):
         """What must be equal for a training to go on."""
         settings: dict[str, Any] = {**asdict(self.recipe), "schedule": str(self.recipe.schedule), "every": self.every}
         settings["config"] = dict(self.config)
-        if isinstance(self.recipe.schedule, Exponential):
+        if isinstance(self.recipe.schedule, Exponential | Linear | Stairs):
             settings["steps"] = self.steps
         return settings
 

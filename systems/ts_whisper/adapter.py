@@ -17,6 +17,7 @@ from tspbench.systems.ts_whisper import lora, prompts
 from tspbench.systems.ts_whisper.speaker import HINT, Vectors
 from tspbench.systems.whisper import decode, model
 from tspbench.systems.whisper.adapter import SEED, Setup, Size, WhisperSystem
+from tspbench.systems.whisper.text import letters
 from tspbench.types import Query, QueryKind
 
 DETECT = "evaluation_pt"
@@ -51,6 +52,15 @@ class TargetWhisper(WhisperSystem):
         self.vectors = Vectors(encoder)
         self.queries = self.vectors.queries
 
+    @property
+    def drawn(self) -> bool:
+        """Is what was trained random, too? Otherwise it was trained on random weights, to try the trainer."""
+        return self.random_weights is not None and self.checkpoint is None
+
+    def weight_files(self) -> Sequence[Path]:
+        trial = self.random_weights is not None and not self.drawn
+        return self._own_files() if trial else super().weight_files()
+
     def _find(self, option: str, given: Path | None) -> Path:
         path = published.find(published.card_of(self.name), option, given)
         published.refuse_other_files(path)
@@ -61,12 +71,16 @@ class TargetWhisper(WhisperSystem):
 
     def _tuned(self, option: str, given: Path | None) -> tuple[Path, published.State]:
         path = self._find(option, given)
-        return path, published.read(path, self.setup.trust_pickle)
+        state = published.read(path, self.setup.trust_pickle)
+        model.refuse_random(state, path, self.random_weights)
+        return path, {name: tensor for name, tensor in state.items() if name != model.MARK}
 
     def _condition(self) -> None:
         model.refuse_unpromptable(model.Dims.of(self._network.state_dict()))
         if self.vectors.encoder:
             print(f"speaker vectors: {self.vectors.encoder}, {self.vectors.load()}")
+        if self.random_weights is not None and not self.drawn:
+            self._vocabulary = letters(self._marks)
         self._tune()
 
     def _tune(self) -> None:
@@ -94,9 +108,11 @@ class TSWhisper(TargetWhisper):
         instead of a vector: ``wavlm-sv=MODEL``. The published vectors are
         x-vectors; others need prompts that were trained with them.
     weights
-        ``random`` draws them from a seed: for profiling only.
+        ``random`` draws them from a seed: for profiling only. With
+        ``checkpoint``, Whisper's alone: for what the trainer made of such a
+        Whisper.
     size
-        Of random weights.
+        Of random weights; ``mini`` is not published.
     language
         A code, or ``evaluation_pt``: as in the published script of that name,
         what the network takes each mixture for.
@@ -113,7 +129,7 @@ class TSWhisper(TargetWhisper):
 
     def _tune(self) -> None:
         config = self._network.config
-        if self.random_weights is not None:
+        if self.drawn:
             shape = prompts.Shape(config.d_model, LENGTH, config.encoder_layers)
             module = randomise(prompts.build(shape), SEED)
         else:
@@ -156,12 +172,20 @@ class TSWhisperFull(TargetWhisper):
     name = "ts-whisper-full"
     blank = 2
 
+    def _own_files(self) -> Sequence[Path]:
+        whisper = self.setup.whisper
+        trial = self.random_weights is not None and whisper is not None
+        return [*super()._own_files(), *([self._find("whisper", whisper)] if trial else [])]
+
     def _tune(self) -> None:
+        if self.random_weights is not None and self.setup.whisper is not None:  # it was random before it was tuned
+            path, state = self._tuned("whisper", self.setup.whisper)
+            published.load(self._network, model.convert(state), path, model.COMPUTED)
         self._load_speaker("checkpoint", self.checkpoint)
 
     def _load_speaker(self, option: str, given: Path | None) -> None:
         self._speaker = nn.Linear(prompts.VECTOR, self._network.config.d_model).eval()
-        if self.random_weights is not None:
+        if self.drawn:
             randomise(self._speaker, SEED, lambda name: f"{lora.SPEAKER}.{name}")
         else:
             path, state = self._tuned(option, given)
@@ -214,7 +238,7 @@ class TSWhisperLoRA(TSWhisperFull):
 
     def _tune(self) -> None:
         self._load_speaker("speaker", self.speaker)
-        if self.random_weights is not None:
+        if self.drawn:
             width = self._network.config.d_model
             shapes = dict.fromkeys(lora.expected(self._network), (lora.RANK, width))
             shapes |= {place: (width, lora.RANK) for place in shapes if place.endswith("lora_B")}

@@ -1,15 +1,18 @@
-"""The publication's LoRA baseline: low-rank updates of queries and values, folded into Whisper's weights."""
+"""The publication's LoRA baseline: low-rank updates of queries and values; to be trained, or folded into Whisper."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 from tspbench.errors import UsageError
-from tspbench.systems.whisper.model import renamed
+from tspbench.systems.whisper.model import published_name, renamed
 
 ALPHA = 1
 """loralib's default, which the published script leaves as it is; the update is scaled by alpha / rank."""
@@ -31,7 +34,7 @@ def fold(network: Any, lora: Mapping[str, Tensor]) -> None:
     UsageError
         A tensor has no place in this Whisper, lacks its partner, or has another shape.
     """
-    ours = {_place(name): tensor for name, tensor in lora.items()}
+    ours = {_place(name): tensor for name, tensor in lora.items() if SPEAKER not in name}
     parameters = dict(network.named_parameters())
     for place, down in ours.items():
         if not place.endswith("lora_A"):
@@ -78,3 +81,39 @@ def speaker_in_front(network: Any, speaker: Tensor) -> Iterator[None]:
         yield
     finally:
         handle.remove()
+
+
+# -- training ------------------------------------------------------------------------------------
+
+
+class Update(nn.Module):
+    """Added to what a linear map gives: ``ALPHA / RANK`` times B A; at first B is zero. The map's bias is trained, too.
+
+    As in ``loralib.Linear`` with ``mark_only_lora_as_trainable(…, bias="lora_only")``.
+    """
+
+    def __init__(self, linear: nn.Linear) -> None:
+        super().__init__()
+        where = linear.weight.device
+        self.lora_A = nn.Parameter(torch.empty(RANK, linear.in_features, device=where))
+        self.lora_B = nn.Parameter(torch.zeros(linear.out_features, RANK, device=where))
+        nn.init.kaiming_uniform_(self.lora_A, a=math.sqrt(5))
+        self.bias = linear.bias.requires_grad_()
+        linear.register_forward_hook(lambda module, args, out: out + self(args[0]))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.linear(F.linear(x, self.lora_A), self.lora_B) * (ALPHA / RANK)
+
+
+def updates(network: Any) -> nn.Module:
+    """Updates of every query and value of a Whisper, in force from now on, in a tree with OpenAI's names."""
+    root = nn.Module()
+    for stem in dict.fromkeys(place.rpartition(".")[0] for place in expected(network)):
+        *path, last = published_name(f"{stem}.weight").split(".")[:-1]
+        parent = root
+        for name in path:
+            if not hasattr(parent, name):
+                parent.add_module(name, nn.Module())
+            parent = parent.get_submodule(name)
+        parent.add_module(last, Update(network.get_submodule(stem)))
+    return root

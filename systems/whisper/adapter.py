@@ -21,7 +21,7 @@ from tspbench.systems.whisper.files import WhisperFiles
 from tspbench.systems.whisper.vocabulary import Marks, Vocabulary
 from tspbench.types import Audio, Query
 
-Size = Literal["tiny", "base", "small", "medium", "large-v2"]
+Size = Literal["mini", "tiny", "base", "small", "medium", "large-v2"]
 AT_ONCE = 16
 """Windows in one pass of the network; bounds the memory that a long mixture takes."""
 SEED = 0
@@ -37,7 +37,7 @@ class Setup:
         A folder, a hub id or OpenAI's file; and the vocabulary where it does
         not lie beside. None looks below ``TSPBENCH_WEIGHTS``.
     size
-        Of random weights.
+        Of random weights; ``mini`` is not published.
     language
         A code; None asks the network, item by item.
     most
@@ -111,7 +111,9 @@ class WhisperSystem(System):
         self._network = self._network.to(self._device).eval().requires_grad_(False)
 
     def _read(self, files: WhisperFiles) -> Any:
-        return read_network(files.read(self.setup.trust_pickle), files.weights, files.heads())
+        state = files.read(self.setup.trust_pickle)
+        model.refuse_random(state, files.weights)
+        return read_network(state, files.weights, files.heads())
 
     def _condition(self) -> None:
         """Load what is told to Whisper, once Whisper itself is there."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from transformers import WhisperConfig, WhisperForConditionalGeneration
@@ -13,12 +14,16 @@ from tspbench.systems.seeded import seeded
 
 SIZES = {"tiny": (384, 4), "base": (512, 6), "small": (768, 12), "medium": (1024, 24), "large-v2": (1280, 32)}
 """Width, and blocks of the encoder (and of the decoder, which has as many)."""
+MINI, MINI_SIZE = "mini", (128, 2)
+"""Not published: for trying a training, with random weights."""
 HEAD = 64
 """Width of one attention head in every published size."""
 MULTILINGUAL = 51_865
 """Tokens of the multilingual checkpoints up to large-v2. Later ones have one more, English-only ones one less."""
 COMPUTED = ("encoder.embed_positions.weight",)
 """Sinusoids; a file may leave them out."""
+MARK = "trained_on_random_whisper"
+"""A tensor of this name is in every file that was trained on a Whisper of random weights; it holds the seed."""
 
 _NAMES = (
     (".blocks.", ".layers."),
@@ -57,8 +62,8 @@ class Dims:
 
     @classmethod
     def named(cls, size: str) -> Dims:
-        """One of :data:`SIZES`."""
-        width, layers = SIZES[size]
+        """One of :data:`SIZES`, or ``mini``."""
+        width, layers = MINI_SIZE if size == MINI else SIZES[size]
         return cls(width, layers, layers, width // HEAD, 4 * width)
 
     @classmethod
@@ -131,6 +136,19 @@ def published_name(name: str) -> str:
     return name[1:]
 
 
+def published_state(network: Any) -> dict[str, Any]:
+    """A network's tensors as OpenAI's files hold them, dimensions and names."""
+    c = network.config
+    audio = (c.max_source_positions, c.d_model, c.encoder_attention_heads, c.encoder_layers)
+    text = (c.max_target_positions, c.d_model, c.decoder_attention_heads, c.decoder_layers)
+    dims = {"n_mels": c.num_mel_bins, "n_vocab": c.vocab_size}
+    for side, values in (("audio", audio), ("text", text)):
+        names = (f"n_{side}_{what}" for what in ("ctx", "state", "head", "layer"))
+        dims |= dict(zip(names, values, strict=True))
+    named = {name: tensor for name, tensor in network.state_dict().items() if name != "proj_out.weight"}
+    return {"dims": dims, "model_state_dict": {published_name(name): tensor for name, tensor in named.items()}}
+
+
 def randomise(network: Any, seed: int) -> Any:
     """Seeded weights under OpenAI's names; sinusoids stay, the output stays tied to the input."""
     import torch
@@ -168,3 +186,19 @@ def refuse_unpromptable(dims: Dims) -> None:
         )
     if reason:
         raise UsageError(f"This Whisper cannot be conditioned: {reason}. Use one of {', '.join(SIZES)}.")
+
+
+def refuse_random(state: Collection[str], path: Path, random: int | None = None) -> None:
+    """Refuse what was trained on random weights beside a Whisper whose weights are not.
+
+    Raises
+    ------
+    UsageError
+        How to run it all the same.
+    """
+    if MARK in state and random is None:
+        raise UsageError(
+            f"{path} was trained on a Whisper of random weights, to try the trainer; it tells another Whisper nothing. "
+            "To see it run, in a run that is marked as one with random weights: --option weights=random "
+            "--option size=mini, or the size it was trained with."
+        )

@@ -73,7 +73,7 @@ def test_losses_have_finite_gradients_on_silence(name: str) -> None:
 def test_recipes_can_be_built(name: str) -> None:
     made = recipes.recipe(name)
     optimiser = made.build_optimiser([torch.nn.Parameter(torch.zeros(2))])
-    assert made.loss in losses.LOSSES
+    assert made.loss in losses.LOSSES | losses.TEXT_LOSSES
     assert optimiser.param_groups[0]["lr"] == made.lr
     made.schedule.start(optimiser, 100)
     assert "github.com/" in made.source
@@ -104,6 +104,18 @@ def test_wesep_falls_exponentially() -> None:
     found = rates(recipes.RECIPES["wesep"].schedule, 50, lr=1e-3)
     assert found[-1] == pytest.approx(2.5e-5)
     assert all(b / a == pytest.approx(0.025 ** (1 / 50)) for a, b in itertools.pairwise(found))
+
+
+def test_ts_whisper_goes_down_to_a_tenth_after_five_of_ten_epochs() -> None:
+    """As ``torch.optim.lr_scheduler.StepLR(step_size=5, gamma=0.1)`` does, which is asked once an epoch."""
+    optimiser = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1e-4)
+    published = torch.optim.lr_scheduler.StepLR(optimiser, step_size=5, gamma=0.1)
+    theirs = []
+    for _ in range(10):
+        theirs += [optimiser.param_groups[0]["lr"]] * 7
+        optimiser.step()
+        published.step()
+    assert rates(recipes.RECIPES["ts-whisper"].schedule, 70, lr=1e-4)[:70] == pytest.approx(theirs)
 
 
 def test_a_plateau_lowers_the_rate() -> None:
@@ -250,7 +262,8 @@ def rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-@pytest.mark.parametrize("schedule", [recipes.Plateau(0.5, 0), recipes.Staircase(4), recipes.Exponential(0.1)])
+@pytest.mark.parametrize("schedule", [recipes.Plateau(0.5, 0), recipes.Staircase(4), recipes.Exponential(0.1),
+                                      recipes.Stairs(0.1, 5, 10)])  # fmt: skip
 def test_a_resumed_training_equals_one_that_was_not_interrupted(tmp_path: Path, schedule: recipes.Schedule) -> None:
     recipe = replace(RECIPE, schedule=schedule)
     whole = made(tmp_path / "whole", recipe)

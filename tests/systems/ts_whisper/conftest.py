@@ -6,6 +6,8 @@ import base64
 import importlib.util
 import json
 import sys
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -31,9 +33,13 @@ def recipe() -> ModuleType:
 @pytest.fixture(scope="session")
 def states(recipe: ModuleType) -> dict[str, dict[str, Any]]:
     """The tensors of every published file of the small size, by the kind of file."""
+    return states_of("small", recipe)
+
+
+def states_of(size: str, recipe: ModuleType) -> dict[str, dict[str, Any]]:
     torch = pytest.importorskip("torch")
     pytest.importorskip("transformers")
-    shapes = json.loads((HERE / "published-small-keys.json").read_text())
+    shapes = json.loads((HERE / f"published-{size}-keys.json").read_text())
     for named in shapes.values():
         named.pop(SINUSOIDS, None)
     return {
@@ -45,8 +51,24 @@ def states(recipe: ModuleType) -> dict[str, dict[str, Any]]:
 @pytest.fixture(scope="session")
 def files(states: dict[str, dict[str, Any]], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with ``whisper.pt`` (OpenAI's layout), one file for every kind of tuning, and a vocabulary."""
+    return written(states, tmp_path_factory.mktemp("ts-whisper"))
+
+
+@pytest.fixture(scope="session")
+def files_of_size(files: Path, recipe: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The same for one of the sizes that fixtures are there of."""
+
+    @cache
+    def folder(size: str) -> Path:
+        if size == "small":
+            return files
+        return written(states_of(size, recipe), tmp_path_factory.mktemp(f"ts-whisper-{size}"))
+
+    return folder
+
+
+def written(states: dict[str, dict[str, Any]], folder: Path) -> Path:
     torch = pytest.importorskip("torch")
-    folder: Path = tmp_path_factory.mktemp("ts-whisper")
     for kind, state in states.items():
         torch.save(state, folder / f"{kind}.pt")
     torch.save({"dims": {"n_mels": 80}, "model_state_dict": states["whisper"]}, folder / "whisper.pt")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -35,20 +36,26 @@ def system_of(kind: str, files: Path, **options: Any) -> Any:
     return TSWhisper(files / f"{kind}.pt", files / "whisper.pt", **options)
 
 
+@pytest.fixture(scope="module", params=["small", pytest.param("tiny", marks=pytest.mark.slow)])
+def size(request: pytest.FixtureRequest) -> str:
+    """``small``: of little size; ``tiny``: as published."""
+    return str(request.param)
+
+
 @pytest.fixture(scope="module")
-def published() -> dict[str, Any]:
-    with np.load(HERE / "published-small.npz") as found:
+def published(size: str) -> dict[str, Any]:
+    with np.load(HERE / f"published-{size}.npz") as found:
         return dict(found)
 
 
 @pytest.fixture(scope="module")
-def loaded(files: Path) -> Any:
+def loaded(size: str, files_of_size: Callable[[str], Path]) -> Any:
     built: dict[str, Any] = {}
 
     def load(kind: str) -> Any:
         if kind not in built:
             built.clear()
-            built[kind] = system_of(kind, files)
+            built[kind] = system_of(kind, files_of_size(size))
             built[kind].load("cpu")
         return built[kind]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import subprocess
 import sys
@@ -15,10 +16,12 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
 from tspbench.errors import MissingWeights, UsageError  # noqa: E402
+from tspbench.systems.seeded import noise, randomise  # noqa: E402
 from tspbench.systems.ts_whisper import lora, prompts  # noqa: E402
 from tspbench.systems.ts_whisper.adapter import TSWhisper, TSWhisperFull, TSWhisperLoRA  # noqa: E402
 from tspbench.systems.ts_whisper.speaker import Vectors  # noqa: E402
-from tspbench.systems.whisper import model  # noqa: E402
+from tspbench.systems.whisper import decode, model  # noqa: E402
+from tspbench.systems.whisper.vocabulary import Marks  # noqa: E402
 from tspbench.types import Query, QueryKind  # noqa: E402
 
 SMALL = model.Dims(width=64, encoder_layers=2, decoder_layers=2, heads=2, inner=128)
@@ -99,21 +102,34 @@ def test_training_moves_the_prompts_alone_and_lowers_the_loss() -> None:
         assert not torch.equal(tensor, before[name]), name
 
 
+@pytest.mark.parametrize("mlp", [False, True])
 @torch.inference_mode()
-def test_several_prompts_in_one_pass_are_as_many_passes() -> None:
-    network = small_network()
-    modules = [prompts.build(prompts.Shape(64, 4, 2)) for _ in range(3)]
-    mel, vectors = torch.randn(3, 80, 3000), torch.randn(3, 512)
+def test_several_prompts_in_one_pass_are_as_many_passes(mlp: bool) -> None:
+    """All three hear the same mixture, so what differs is what they are told: modules, and vectors."""
+    network, marks = small_network(), Marks.of(SMALL.tokens)
+    modules = [randomise(prompts.build(prompts.Shape(64, 4, 2, mlp)), seed) for seed in range(3)]
+    mel = torch.from_numpy(noise("features", (80, 3000), 0)).expand(3, -1, -1)
+    vectors = torch.from_numpy(noise("vectors", (3, 512), 0))
     alone = [module(vector[None]) for module, vector in zip(modules, vectors, strict=True)]
     together = prompts.Rows(*(torch.cat([getattr(r, n) for r in alone]) for n in ("speaker", "encoder", "decoder")))
-    fed = torch.tensor([[50_361, 31, 31, 31, 31, 50_258, 50_259]]).repeat(3, 1)
-    with prompts.inserted(network, together):
-        ours = network(input_features=mel, decoder_input_ids=fed).logits
-    for row in range(3):
-        with prompts.inserted(network, alone[row]):
-            single = network(input_features=mel[row : row + 1], decoder_input_ids=fed[:1]).logits[0]
-        assert (ours[row] - single).abs().max() <= 1e-4 * single.abs().max()
-    assert (ours[0] - ours[1]).abs().max() > 0.01 * ours.abs().max()
+    previous = (marks.placeholder,) * 4
+    fed = torch.tensor([marks.prefix(marks.language("en"), timestamps=False, previous=previous)]).repeat(3, 1)
+
+    def heard(rows: prompts.Rows, count: int) -> tuple[Any, Any, list[list[int]]]:
+        with prompts.inserted(network, rows):
+            states = network.model.encoder(mel[:count]).last_hidden_state
+            found = network.model.decoder(input_ids=fed[:count], encoder_hidden_states=states).last_hidden_state
+            return states, network.proj_out(found), decode.write_down(network, marks, states, fed[:count], most=6)
+
+    ours = heard(together, 3)
+    for row, rows in enumerate(alone):
+        theirs = heard(rows, 1)
+        for one, single in zip(ours[:2], theirs[:2], strict=True):
+            assert (one[row] - single[0]).abs().max() <= 1e-5 * single.abs().max()
+        assert ours[2][row] == theirs[2][0]
+    for one in ours[:2]:
+        for a, b in itertools.combinations(one, 2):
+            assert (a - b).abs().max() > 0.01 * one.abs().max()
 
 
 def test_hooks_are_gone_afterwards() -> None:
