@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import random
 from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
@@ -26,6 +27,30 @@ colour honour theatre organise jewellery travelled grey naïve œuvre Ångström
 - — ... , ?
 """
 WORDS = VOCABULARY.split()
+
+# sha256 of the lines that whisper.normalizers.EnglishTextNormalizer of openai-whisper 20250625 made, stripped: of
+# made_up(20_000), and of the texts of TS-Whisper's test.json.
+OPENAI_SHA256 = {
+    "made up": "ffdd44ef6d6ceae7cd3e93c8bffe150f15a44397c2c20ff771323acaf55af3ca",
+    "references": "2aaa9960efef129cb72b3d5d112f10e6dffb8d705ad98b6dd3511ddf3632fc9e",
+}
+
+
+def made_up(number: int) -> list[str]:
+    rng = random.Random(0)
+    return [" ".join(rng.choices(WORDS, k=rng.randrange(10))) for _ in range(number)]
+
+
+def references() -> list[str]:
+    """The 6,000 texts of TS-Whisper's list."""
+    if not DATA.is_dir():
+        pytest.skip("no published lists: ../shared/data is absent")
+    lines = (DATA / "lists" / "ts-whisper" / "test.json").read_text().splitlines()
+    return [json.loads(line)["text"] for line in lines]
+
+
+def lines_sha256(texts: list[str]) -> str:
+    return hashlib.sha256("\n".join(normalised(text, "whisper") for text in texts).encode()).hexdigest()
 
 
 @pytest.fixture(scope="module")
@@ -53,13 +78,21 @@ def test_any_text_equals_the_reference(reference: Callable[[str], str], text: st
 
 
 def test_published_references_equal_the_reference(reference: Callable[[str], str]) -> None:
-    if not DATA.is_dir():
-        pytest.skip("no published lists: ../shared/data is absent")
-    lines = (DATA / "lists" / "ts-whisper" / "test.json").read_text().splitlines()
+    texts = references()
     with (DATA / "librispeech.csv").open() as file:
-        texts = [json.loads(line)["text"] for line in lines] + [row["text"] for row in csv.DictReader(file)]
+        texts += [row["text"] for row in csv.DictReader(file)]
     assert len(texts) > 6000
     assert [text for text in texts if normalised(text, "whisper") != reference(text)] == []
+
+
+def test_made_up_sentences_equal_openais_own() -> None:
+    assert lines_sha256(made_up(20_000)) == OPENAI_SHA256["made up"]
+
+
+def test_published_references_equal_openais_own() -> None:
+    texts = references()
+    assert sum(normalised(text, "whisper") != text.lower() for text in texts) == 1642
+    assert lines_sha256(texts) == OPENAI_SHA256["references"]
 
 
 @pytest.mark.parametrize(

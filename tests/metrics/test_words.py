@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from tspbench.errors import UnknownName, UsageError
 from tspbench.metrics import Metric, Score, Status, resolve
+from tspbench.metrics.edits import edits
 from tspbench.metrics.evaluate import evaluate, score
 from tspbench.metrics.signals import Signals
-from tspbench.metrics.words import METRICS, edits, leaked
+from tspbench.metrics.words import METRICS
 from tspbench.types import Audio
 
 DATA = Path(__file__).parents[2] / ".." / "shared" / "data"
@@ -66,12 +67,23 @@ def test_rates_equal_torchmetrics() -> None:
         assert pooled == pytest.approx(float(theirs(hypotheses, references)), abs=1e-6)
 
 
-def test_leaked_words_are_used_once() -> None:
-    assert leaked("a b c", "a b c x y", "x z") == 1
-    assert leaked("a b c", "a x x", "x") == 1
-    assert leaked("a b c", "a x x", "x x") == 2
-    assert leaked("a b c", "a b", "c") == 0
-    assert leaked("x", "x", "x") == 0
+@settings(deadline=None)
+@given(reference=TEXTS, hypothesis=TEXTS)
+def test_edits_equal_meeteval(reference: str, hypothesis: str) -> None:
+    """The split into substitutions, deletions and insertions is not unique; their sum and difference are."""
+    meeteval = pytest.importorskip("meeteval")
+    theirs = meeteval.wer.siso_word_error_rate(reference, hypothesis)
+    own = edits(reference, hypothesis)
+    assert (own.errors, own.total) == (theirs.errors, theirs.length)
+    assert own.insertions - own.deletions == theirs.insertions - theirs.deletions
+
+
+def test_edits_without_ties_equal_meeteval() -> None:
+    meeteval = pytest.importorskip("meeteval")
+    for reference, hypothesis in [("a b c d", "a x c"), ("a b", "a b c d"), ("a b c", ""), ("", "a"), ("a", "b")]:
+        theirs = meeteval.wer.siso_word_error_rate(reference, hypothesis)
+        parts = {part: getattr(theirs, part) for part in ("errors", "substitutions", "deletions", "insertions")}
+        assert edits(reference, hypothesis).counts == parts | {"total": theirs.length}
 
 
 def answered(hypothesis: str | None, transcript: str | None, *others: str) -> Signals:
@@ -104,7 +116,7 @@ def test_saying_nothing_is_an_error_rate_of_1() -> None:
 def test_talker_leak_is_part_of_the_error_rate() -> None:
     signals = answered("good morning buy the red fish", "good morning to you", "buy the red fish now")
     found = score(signals, resolve("talker_leak"))
-    assert found.counts == {"errors": 4, "total": 4}
+    assert found.counts == {"errors": 4, "total": 4, "substitutions": 2, "insertions": 2, "word_errors": 4}
     assert found.value == 1
     own = score(signals, resolve("wer"))
     assert own.value is not None
@@ -166,7 +178,9 @@ def test_declarations_hold_together(metric: Metric) -> None:
     assert resolve(metric.id) == metric
     assert metric.improves == ("instrument" in metric.parameters) == (metric.level is not None)
     assert metric.formula.startswith("mean") == (metric.aggregate == "mean")
-    assert not metric.higher_is_better
+    assert metric.higher_is_better == (metric.id == "rejection")
+    low, high = metric.bounds
+    assert (low, high if high is None else 1.0) == (0.0, high)
 
 
 class Echo:

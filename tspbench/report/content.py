@@ -159,7 +159,10 @@ def _words(text: str | None, trial: Trial | None) -> list[Mark] | None:
     if text is None or trial is None or trial.transcript is None:
         return None
     others = [source.transcript for source in trial.sources if source.role is not Role.TARGET and source.transcript]
-    return marks(trial.transcript, text, others)
+    try:
+        return marks(trial.transcript, text, others)
+    except ValueError:  # too long to be aligned: shown as it is
+        return None
 
 
 def _rounded(value: Any) -> Any:
