@@ -46,7 +46,12 @@ def mel_power(samples: Audio, rate: int, n_fft: int, hop: int, n_mels: int) -> A
     beyond the ends: ``librosa.feature.melspectrogram`` with its defaults, transposed.
     """
     padded = np.pad(samples.astype(np.float64), n_fft // 2)
-    frames = np.lib.stride_tricks.sliding_window_view(padded, n_fft)[::hop]
+    return band_power(np.lib.stride_tricks.sliding_window_view(padded, n_fft)[::hop], rate, n_mels)
+
+
+def band_power(frames: npt.NDArray[np.float64], rate: int, n_mels: int) -> Audio:
+    """Power in mel bands, shape (n, n_mels), of frames (n, n_fft) that have no window on them yet."""
+    n_fft = frames.shape[1]
     hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(n_fft) / n_fft)
     power: Audio = (np.abs(np.fft.rfft(frames * hann)) ** 2 @ slaney_filters(rate, n_fft, n_mels).T).astype(np.float32)
     return power

@@ -8,8 +8,11 @@ import pytest
 
 from tspbench.errors import UsageError
 from tspbench.metrics import dnsmos as module
+from tspbench.metrics import dnsmos_networks as networks
 from tspbench.metrics.declaration import Need, Score, Status
-from tspbench.metrics.dnsmos import METRICS, P808, P835, Opinion, dnsmos, mel_features, windows
+from tspbench.metrics.dnsmos import METRICS, Opinion, dnsmos, windows
+from tspbench.metrics.dnsmos_networks import HOP, P808, P835, WINDOW, mel_features, raw_scores
+from tspbench.metrics.onnx_part import Tensor, part
 from tspbench.metrics.signals import Signals
 
 BY_ID = {metric.id: metric for metric in METRICS}
@@ -58,17 +61,65 @@ def test_same_as_speechmos_at_any_length(seconds, scene):
 
 
 @pytest.mark.parametrize("quality", ["good", "unrelated"])
-def test_features_same_as_librosa(quality, scene):
+@pytest.mark.parametrize("count", [1, 3])
+def test_features_same_as_librosa(quality, count, scene):
     librosa = pytest.importorskip("librosa")
-    window = np.tile(scene.estimates[quality], 3)[:144_000]
-    mel = librosa.feature.melspectrogram(y=window, sr=16_000, n_fft=321, hop_length=160, n_mels=120)
-    expected = (librosa.power_to_db(mel, ref=np.max) + 40) / 40
-    assert mel_features(window).shape == (900, 120)
-    np.testing.assert_allclose(mel_features(window), expected.T, atol=1e-4)
+    fade = np.linspace(1, 0.01, WINDOW + (count - 1) * HOP)
+    stretch = (np.resize(scene.estimates[quality], fade.size) * fade).astype(np.float32)
+    features = mel_features(stretch, count)
+    assert features.shape == (count, 900, 120)
+    for i, found in enumerate(features):
+        window = stretch[i * HOP : i * HOP + WINDOW - 160]
+        mel = librosa.feature.melspectrogram(y=window, sr=16_000, n_fft=321, hop_length=160, n_mels=120)
+        expected = (librosa.power_to_db(mel, ref=np.max) + 40) / 40
+        np.testing.assert_allclose(found, expected.T, atol=1e-4)
 
 
 def test_features_of_silence_are_finite():
-    assert (mel_features(np.zeros(144_000, np.float32)) == 1).all()
+    assert (mel_features(np.zeros(WINDOW, np.float32), 1) == 1).all()
+
+
+@pytest.fixture(scope="module")
+def whole():
+    """The P.835 network in one piece."""
+    onnxruntime = pytest.importorskip("onnxruntime")
+    return onnxruntime.InferenceSession(networks.network(*P835), providers=["CPUExecutionProvider"])
+
+
+@pytest.mark.parametrize(("group", "chunk"), [(64, 400), (2, 900), (64, 98)])
+def test_what_windows_share_is_what_each_has_alone(group, chunk, scene, whole, monkeypatch):
+    monkeypatch.setattr(networks, "_GROUP", group)
+    monkeypatch.setattr(networks, "_CHUNK", chunk)
+    starts = [0, HOP, 2 * HOP, 4 * HOP]
+    clip = np.resize(scene.estimates["bad"], starts[-1] + WINDOW + 1_000)
+    clip *= np.linspace(0.1, 1, clip.size, dtype=np.float32)
+    p835, p808 = raw_scores(clip, starts)
+    alone = np.stack([clip[start : start + WINDOW] for start in starts])
+    expected = np.concatenate([whole.run(None, {"input_1": window[np.newaxis]})[0] for window in alone])
+    np.testing.assert_allclose(p835, expected, atol=2e-6)
+    one_by_one = [raw_scores(window, [0])[1][0] for window in alone]
+    np.testing.assert_allclose(p808, one_by_one, atol=2e-6)
+
+
+def test_a_part_of_a_network_is_checked():
+    model = networks.network(*P835)
+    late, scores = Tensor("mos_estimator_logpow/dense/Relu:0", ("n", 128)), Tensor("Identity:0", ("n", 3))
+    assert len(part(model, late, scores)) < len(model) / 4
+    with pytest.raises(ValueError, match="dense/Relu:0 cannot be computed from Identity:0"):
+        part(model, scores, late)
+    with pytest.raises(ValueError, match="nothing cannot be computed"):
+        part(model, late, Tensor("nothing", ()))
+
+
+@pytest.mark.parametrize(("there", "variable", "first"), [(True, "", True), (True, "cpu", False), (False, "", False)])
+def test_a_gpu_is_used_where_onnxruntime_has_one_unless_forbidden(there, variable, first, monkeypatch):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    found = [networks.CUDA] * there + ["CPUExecutionProvider"]
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: found)
+    monkeypatch.setenv("TSPBENCH_DNSMOS", variable)
+    chosen = networks.providers()
+    assert chosen[-1] == "CPUExecutionProvider"
+    assert (chosen[0] == (networks.CUDA, {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"})) is first
 
 
 def by_the_published_loop(length: int) -> list[int]:
@@ -89,10 +140,10 @@ def by_the_published_loop(length: int) -> list[int]:
 def test_windows_are_those_of_the_published_script(length):
     clip = np.arange(length, dtype=np.float32)
     expected = by_the_published_loop(length)
-    cut = windows(clip)
-    assert cut.shape == (len(expected), 144_160)
-    np.testing.assert_array_equal(cut[:, 0], [start % length for start in expected])
-    np.testing.assert_array_equal(cut[:, -1], [(start + 144_159) % length for start in expected])
+    long, starts = windows(clip)
+    assert starts == expected
+    np.testing.assert_array_equal(long, np.arange(long.size) % length)
+    assert starts[-1] + WINDOW <= long.size
 
 
 @pytest.mark.parametrize("samples", [np.zeros(0, np.float32), np.zeros((2, 16_000), np.float32)])
@@ -157,12 +208,12 @@ def test_refuses_other_parameters(parameters):
 
 def test_other_network_files_are_refused(monkeypatch):
     with pytest.raises(UsageError, match=r"model_v8\.onnx is not the DNSMOS network known here"):
-        module._network(P808[0], P835[1])
+        networks.network(P808[0], P835[1])
     with pytest.raises(UsageError, match=r"needs gone\.onnx from the speechmos package"):
-        module._network("gone.onnx", P808[1])
-    monkeypatch.setattr(module, "find_spec", lambda name: None)
+        networks.network("gone.onnx", P808[1])
+    monkeypatch.setattr(networks, "find_spec", lambda name: None)
     with pytest.raises(UsageError, match=r"pip install speechmos==0\.0\.1\.1"):
-        module._network(*P808)
+        networks.network(*P808)
 
 
 def test_neither_speechmos_nor_librosa_is_imported():

@@ -8,28 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache, partial
-from importlib.util import find_spec
-from pathlib import Path
-from typing import Any
+from functools import partial
 
 import numpy as np
 
 from tspbench.errors import UsageError
-from tspbench.mel import mel_power
 from tspbench.metrics.declaration import Metric, Need, Score
+from tspbench.metrics.dnsmos_networks import HOP, P808, P835, SAMPLE_RATE, WINDOW, raw_scores
 from tspbench.metrics.guards import SILENT_ESTIMATE
 from tspbench.metrics.level import Policy, leveled
 from tspbench.metrics.signals import Signals
 from tspbench.types import Audio
 
-SAMPLE_RATE = 16_000
 WINDOW_S = 9.01
-WINDOW = 144_160
-HOP = SAMPLE_RATE
-
-P835 = ("sig_bak_ovr.onnx", "269fbebdb513aa23cddfbb593542ecc540284a91849ac50516870e1ac78f6edd")
-P808 = ("model_v8.onnx", "9246480c58567bc6affd4200938e77eef49468c8bc7ed3776d109c07456f6e91")
 
 # DNS Challenge, dnsmos_local.py: second-degree maps from the P.835 network's outputs to opinion scores.
 _POLYNOMIALS = {
@@ -37,7 +28,6 @@ _POLYNOMIALS = {
     "bak": (-0.13166888, 1.60915514, -0.39604546),
     "ovrl": (-0.06766283, 1.11546468, 0.04602535),
 }
-_MELS, _FFT, _MEL_HOP = 120, 321, 160
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,19 +61,16 @@ def dnsmos(samples: Audio) -> Opinion:
     """
     if samples.ndim != 1 or samples.size == 0:
         raise ValueError(f"DNSMOS needs samples of shape (T,), T >= 1, got {samples.shape}.")
-    cut = windows(samples)
-    p835, p808 = _sessions()
-    raw = _run(p835, cut)
+    raw, p808 = raw_scores(*windows(samples))
     mean = {
         name: float(np.polyval(polynomial, raw[:, column]).mean())
         for column, (name, polynomial) in enumerate(_POLYNOMIALS.items())
     }
-    features = np.stack([mel_features(window[:-_MEL_HOP]) for window in cut])
-    return Opinion(**mean, p808=float(_run(p808, features).mean()))
+    return Opinion(**mean, p808=float(p808.mean()))
 
 
-def windows(samples: Audio) -> Audio:
-    """The windows that are scored, shape (n, 144160).
+def windows(samples: Audio) -> tuple[Audio, list[int]]:
+    """A clip, doubled until it is long enough, and where the windows begin that are scored.
 
     Bounds come from the published code's own arithmetic in seconds, whose
     rounding leaves window 7 to 23 (and 119 to 122) a sample short, and so unscored.
@@ -91,58 +78,7 @@ def windows(samples: Audio) -> Audio:
     doublings = max(0, int(np.ceil(np.log2(WINDOW / samples.size))))
     long = np.tile(samples, 2**doublings).astype(np.float32, copy=False)
     count = int(long.size // SAMPLE_RATE - WINDOW_S) + 1
-    starts = [i * HOP for i in range(count) if int((i + WINDOW_S) * SAMPLE_RATE) - i * HOP == WINDOW]
-    return np.stack([long[start : start + WINDOW] for start in starts])
-
-
-def mel_features(window: Audio) -> Audio:
-    """The P.808 network's input, shape (900, 120): a log mel spectrum against the window's own peak.
-
-    As librosa's ``melspectrogram`` (Slaney's filters, a periodic Hann window of
-    321 samples every 160, zeros beyond the ends) and ``power_to_db(ref=max)``
-    (1e-10 at least, 80 dB of range), then ``(dB + 40) / 40``.
-    """
-    power = mel_power(window, SAMPLE_RATE, _FFT, _MEL_HOP, _MELS)
-    db = 10 * np.log10(np.maximum(power, 1e-10) / max(power.max(), 1e-10))
-    features: Audio = ((np.maximum(db, -80.0) + 40) / 40).astype(np.float32)
-    return features
-
-
-@cache
-def _sessions() -> tuple[Any, Any]:
-    """One session per network and process, one thread each: scoring spreads over processes."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    first, second = (
-        onnxruntime.InferenceSession(_network(name, sha256), options, providers=["CPUExecutionProvider"])
-        for name, sha256 in (P835, P808)
-    )
-    return first, second
-
-
-def _network(name: str, sha256: str) -> bytes:
-    """The bytes of a network in the ``speechmos`` wheel; UsageError unless it is the known file."""
-    import hashlib
-
-    spec = find_spec("speechmos")
-    folders = spec.submodule_search_locations or [] if spec else []
-    path = next((p for p in (Path(f, "dnsmos_models", name) for f in folders) if p.is_file()), None)
-    remedy = "Install it with: pip install speechmos==0.0.1.1"
-    if path is None:
-        raise UsageError(f"DNSMOS needs {name} from the speechmos package, which is not there. {remedy}")
-    data = path.read_bytes()
-    found = hashlib.sha256(data).hexdigest()
-    if found != sha256:
-        raise UsageError(f"{path} is not the DNSMOS network known here: sha256 {found[:12]}…. {remedy}")
-    return data
-
-
-def _run(session: Any, inputs: Audio) -> Audio:
-    """One network on (n, …). One at a time: a batch of eight is no faster and takes 1 GB more."""
-    outputs: Audio = np.concatenate([session.run(None, {"input_1": one[np.newaxis]})[0] for one in inputs])
-    return outputs
+    return long, [i * HOP for i in range(count) if int((i + WINDOW_S) * SAMPLE_RATE) - i * HOP == WINDOW]
 
 
 def _score(signals: Signals, part: str, level: Policy) -> Score:
@@ -187,7 +123,7 @@ def _declare(part: str, level: Policy = "matched") -> Metric:
         penalty=1.0,
         gain_penalty=-4.0,
         silence="undefined (the networks give digital silence 1.84 OVRL, more than some noisy speech)",
-        implementation="onnxruntime on the networks in speechmos, one thread; front end by tspbench (numpy)",
+        implementation="onnxruntime on the networks in speechmos, cut where windows share; front end by tspbench",
         citation="Reddy, Gopal, Cutler: DNSMOS P.835, ICASSP 2022"
         if part != "p808"
         else "Reddy, Gopal, Cutler: DNSMOS, ICASSP 2021",

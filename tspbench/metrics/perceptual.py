@@ -1,4 +1,4 @@
-"""PESQ, STOI and ESTOI: quality and intelligibility against the target, by the ``pesq`` and ``pystoi`` packages."""
+"""PESQ, STOI and ESTOI: quality and intelligibility against the target."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from typing import Any, Literal
 
 import numpy as np
 
+from tspbench.metrics import intelligibility
 from tspbench.metrics.declaration import Metric, Need, Score
-from tspbench.metrics.guards import not_applicable, sounding_pair
-from tspbench.metrics.ratios import Samples
+from tspbench.metrics.guards import Pair, not_applicable, sounding_pair
+from tspbench.metrics.ratios import Double, Samples, as_pair
 from tspbench.metrics.signals import Signals
-from tspbench.types import Audio
 
 Mode = Literal["wb", "nb"]
 
 PESQ_RATES: dict[Mode, int] = {"wb": 16_000, "nb": 8_000}
-STOI_RATE = 16_000
+STOI_RATE = intelligibility.RATE
 
 SAFE_S = 20.0
 """Up to here PESQ's C code cannot meet more utterances than the 50 it has room for (each takes 0.4 s)."""
@@ -86,22 +86,19 @@ def stoi(estimate: Samples, target: Samples, *, extended: bool = False) -> float
     Parameters
     ----------
     estimate, target
-        Shape (T,) at 16 kHz; pystoi takes them to 10 kHz itself.
+        Shape (T,) at 16 kHz; they are compared at 10 kHz.
 
     Raises
     ------
     NoValue
         Too little of the target is active (pystoi would answer 1e-5).
+    ValueError
+        The shapes differ or are not (T,).
     """
-    try:
-        value = stoi_value(estimate, target, STOI_RATE, extended=extended)
-    except np.exceptions.AxisError:
-        value = 1e-5
-    if value == 1e-5:
-        raise NoValue(_TOO_SHORT_FOR_STOI, system_at_fault=False)
-    if not np.isfinite(value):
-        raise NoValue("STOI has no value for the estimate", system_at_fault=True)
-    return value
+    e, s = as_pair(estimate, target)
+    prepared = intelligibility.reference(s)
+    heard = None if prepared is None else intelligibility.envelopes(e, prepared)
+    return _stoi(Pair(estimate, target), prepared, heard, extended)
 
 
 def stoi_value(estimate: Samples, target: Samples, rate: int, *, extended: bool = False) -> float:
@@ -161,17 +158,42 @@ def _fixed_numpy_seed() -> Iterator[None]:
         np.random.set_state(state)
 
 
-def _score(signals: Signals, rate: int, compute: Callable[[Audio, Audio], float]) -> Score:
+def _stoi(pair: Pair, prepared: intelligibility.Reference | None, heard: Double | None, extended: bool) -> float:
+    if prepared is None or heard is None:
+        raise NoValue(_TOO_SHORT_FOR_STOI, system_at_fault=False)
+    value = (intelligibility.estoi if extended else intelligibility.stoi)(heard, prepared)
+    if value is None:
+        value = stoi_value(pair.estimate, pair.target, STOI_RATE, extended=True)
+    if not np.isfinite(value):
+        raise NoValue("STOI has no value for the estimate", system_at_fault=True)
+    return value
+
+
+def _stoi_of(signals: Signals, pair: Pair, extended: bool) -> float:
+    """STOI and ESTOI share their envelopes, the mixture and the estimate the target's."""
+    prepared = signals.memo("stoi reference of the target", lambda: intelligibility.reference(pair.target))
+    heard = signals.memo(
+        "stoi envelopes of the estimate",
+        lambda: None if prepared is None else intelligibility.envelopes(pair.estimate, prepared),
+    )
+    return _stoi(pair, prepared, heard, extended)
+
+
+def _pesq_of(signals: Signals, pair: Pair, mode: Mode) -> float:
+    return pesq(pair.estimate, pair.target, mode)
+
+
+def _score(signals: Signals, rate: int, compute: Callable[[Signals, Pair], float]) -> Score:
     pair = sounding_pair(signals, rate)
     if isinstance(pair, Score):
         return pair
     try:
-        return Score(compute(pair.estimate, pair.target))
+        return Score(compute(signals, pair))
     except NoValue as why:
         return Score.undefined(str(why)) if why.system_at_fault else not_applicable(str(why))
 
 
-def _declare(id: str, rate: int, compute: Callable[[Audio, Audio], float], **rest: Any) -> Metric:
+def _declare(id: str, rate: int, compute: Callable[[Signals, Pair], float], **rest: Any) -> Metric:
     return Metric(
         id=id,
         version=1,
@@ -199,15 +221,15 @@ _STOI = {
     "bounds": (-1.0, 1.0),
     "penalty": 0.0,
     "gain_penalty": -1.0,
-    "implementation": "pystoi",
-    "packages": ("pystoi",),
+    "implementation": "tspbench (numpy, scipy), the values of pystoi 0.4",
+    "packages": ("numpy", "scipy"),
 }
 
 METRICS = [
     _declare(
         "pesq_wb",
         16_000,
-        partial(pesq, mode="wb"),
+        partial(_pesq_of, mode="wb"),
         summary="Wide-band PESQ: predicted quality against the target",
         formula="ITU-T P.862.2 MOS-LQO at 16 kHz, own time alignment",
         # The mapping of raw scores (at most 4.5) by the Recommendation.
@@ -220,7 +242,7 @@ METRICS = [
     _declare(
         "pesq_nb",
         8_000,
-        partial(pesq, mode="nb"),
+        partial(_pesq_of, mode="nb"),
         summary="Narrow-band PESQ at 8 kHz: predicted quality against the target",
         formula="ITU-T P.862 with the P.862.1 mapping, MOS-LQO at 8 kHz (not at 16 kHz), own time alignment",
         bounds=(0.999, 4.549),
@@ -232,7 +254,7 @@ METRICS = [
     _declare(
         "stoi",
         STOI_RATE,
-        stoi,
+        partial(_stoi_of, extended=False),
         summary="Short-time objective intelligibility",
         formula="mean correlation of clipped third-octave envelopes over 384 ms, where the target is active",
         citation="Taal, Hendriks, Heusdens, Jensen, TASLP 2011",
@@ -243,7 +265,7 @@ METRICS = [
     _declare(
         "estoi",
         STOI_RATE,
-        partial(stoi, extended=True),
+        partial(_stoi_of, extended=True),
         summary="Extended short-time objective intelligibility",
         formula="mean correlation of row- and column-normalised third-octave envelopes over 384 ms",
         citation="Jensen, Taal, TASLP 2016",
