@@ -18,7 +18,7 @@ from tspbench.systems import weights as published
 from tspbench.systems.audiosep import checkpoint as ckpt
 from tspbench.systems.audiosep import model
 from tspbench.systems.audiosep.captions import Captions
-from tspbench.systems.batches import equal_lengths
+from tspbench.systems.batches import equal_lengths, on_device
 from tspbench.systems.clap.encoder import HTSAT_BASE, Clap, random_clap
 from tspbench.systems.clap.files import ClapFiles, load_clap
 from tspbench.systems.clap.frontend import resample
@@ -112,7 +112,7 @@ class AudioSep(System):
         conditions = torch.stack([self._condition(query) for query in queries])
         estimates = np.zeros_like(mixtures)
         for length, rows in equal_lengths(lengths):
-            x = torch.from_numpy(mixtures[rows, :length]).to(self._device)
+            x = on_device(mixtures[rows, :length], self._device)
             x = F.pad(x, (0, max(0, model.SHORTEST - length)))
             estimates[rows, :length] = self._separate(x, conditions[rows])[:, :length].cpu().numpy()
         return estimates

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from tspbench.system import System
 from tspbench.systems import weights as published
-from tspbench.systems.batches import equal_lengths
+from tspbench.systems.batches import equal_lengths, on_device
 from tspbench.systems.bsrnn import checkpoint as ckpt
 from tspbench.systems.bsrnn import model
 from tspbench.systems.seeded import randomise
@@ -103,7 +103,7 @@ class Bsrnn(System):
 
     def _signal(self, x: Audio, shortest: int) -> Tensor:
         """On the device, and no shorter than that."""
-        return F.pad(torch.from_numpy(x).to(self._device), (0, max(0, shortest - x.shape[-1])))
+        return F.pad(on_device(x, self._device), (0, max(0, shortest - x.shape[-1])))
 
 
 def features(enrolments: Tensor, frontend: Literal["recipe", "cli"], bins: int) -> Tensor:

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from tspbench.errors import UsageError
 from tspbench.system import System
 from tspbench.systems import weights as published
+from tspbench.systems.batches import on_device
 from tspbench.systems.clap.encoder import HTSAT_BASE, Clap, random_clap
 from tspbench.systems.clap.files import ClapFiles, load_clap
 from tspbench.systems.clap.frontend import resample
@@ -126,7 +127,7 @@ class CLAPSep(System):
         """Estimates (n, CHUNK) for chunks and their conditions (n, size)."""
         found = []
         for start in range(0, len(chunks), AT_ONCE):
-            x = torch.from_numpy(chunks[start : start + AT_ONCE]).to(self._device)
+            x = on_device(chunks[start : start + AT_ONCE], self._device)
             with torch.autocast(self._device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
                 found.append(self._network(x, conditions[start : start + AT_ONCE]).float().cpu().numpy())
         return np.concatenate(found)

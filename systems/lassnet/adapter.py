@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from tspbench.system import System
 from tspbench.systems import weights as published
-from tspbench.systems.batches import equal_lengths
+from tspbench.systems.batches import equal_lengths, on_device
 from tspbench.systems.clap.cache import EmbeddingCache
 from tspbench.systems.clap.tokens import Bytes
 from tspbench.systems.lassnet import checkpoint as ckpt
@@ -94,7 +94,7 @@ class LASSNet(System):
             x = np.zeros((len(rows), length), dtype=np.float32)
             for own, row in zip(x, rows, strict=True):
                 own[: lengths[row]] = mixtures[row, : lengths[row]]
-            found = self._separate(torch.from_numpy(x).to(self._device), conditions[rows])
+            found = self._separate(on_device(x, self._device), conditions[rows])
             estimates[rows] = F.pad(found, (0, mixtures.shape[1] - length)).cpu().numpy()
         return estimates
 
