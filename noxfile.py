@@ -16,12 +16,25 @@ TEST_DEPENDENCIES = nox.project.dependency_groups(PYPROJECT, "test")
 LINT_DEPENDENCIES = nox.project.dependency_groups(PYPROJECT, "lint")
 
 
+BOUNDS = ["mixture", "silence", "clean", "oracle-ibm", "oracle-irm", "oracle-psm"]
+BUNDLED = {
+    "lass-demo": ["nmf", "clapsep-mini"],
+    "tse-demo": ["nmf", "td-speakerbeam-mini"],
+    "tsasr-demo": ["nmf", "cascade-mini"],
+}
+"""What needs no download, by the bundled task that it is for."""
+
+
 @nox.session
 def demo(session: nox.Session) -> None:
-    """Install the package and run the main job on a bundled task."""
-    session.install(".")
-    task = session.posargs or ["--task", "lass-demo"]
-    session.run("tspbench", "run", "--system", "mixture,oracle-irm,nmf", *task)
+    """Install the package and run bounds and bundled systems on the bundled tasks; -- --limit 8 for a quick look."""
+    session.install(".[torch]")
+    for task, systems in BUNDLED.items():
+        named = ",".join(["mixture", "oracle-irm", *systems])
+        out = ["--out", f"runs/demo/{task}", "--fresh", "--save-audio", "worst"]
+        session.run("tspbench", "run", "--system", named, "--task", task, *out, *session.posargs)
+    rows = [f"runs/demo/lass-demo/{name}" for name in ["mixture", "oracle-irm", *BUNDLED["lass-demo"]]]
+    session.run("tspbench", "report", *rows, "--out", "runs/demo/report")
 
 
 @nox.session
@@ -49,6 +62,13 @@ def browser(session: nox.Session) -> None:
 
 
 @nox.session
+def ray(session: nox.Session) -> None:
+    """Runs on a Ray cluster of two nodes, both on this machine; one is killed. Minutes."""
+    session.install("-e", ".[ray]", *TEST_DEPENDENCIES)
+    session.run("pytest", "tests/runner/test_ray.py", "-m", "slow", "-rs", *session.posargs)
+
+
+@nox.session
 def benchmarks(session: nox.Session) -> None:
     """Speed and memory, as ratios within one run. Wants a quiet machine."""
     session.install("-e", ".[speaker]", *TEST_DEPENDENCIES)
@@ -58,18 +78,18 @@ def benchmarks(session: nox.Session) -> None:
 @nox.session
 def leaderboards(session: nox.Session) -> None:
     """Run what is bundled on the demo tasks, profile it, build leaderboards/; -- --allow-dirty for uncommitted code."""
-    session.install("-e", ".[speaker]")
+    session.install("-e", ".[speaker,torch]")
     folder = Path(session.create_tmp()) / "leaderboards"
     shutil.rmtree(folder, ignore_errors=True)
-    bounds = ["mixture", "silence", "clean", "oracle-ibm", "oracle-irm", "oracle-psm"]
-    more = {"lass-demo": [], "tse-demo": [], "tsasr-demo": ["recogniser", "recogniser-clean"]}
-    rows = {task: [*bounds, *others, "nmf"] for task, others in more.items()}
+    more = {"tsasr-demo": ["recogniser", "recogniser-clean"]}
+    rows = {task: [*BOUNDS, *more.get(task, []), *systems] for task, systems in BUNDLED.items()}
     for task, systems in rows.items():
         session.run("tspbench", "run", "--system", ",".join(systems), "--task", task, "--out", str(folder / task))
     settings = ["--seconds", "1", "4", "10", "--batch", "1", "--budget", "10"]
-    for task in rows:
-        run = str(folder / task / "nmf")
-        session.run("tspbench", "profile", "--system", "nmf", "--task", task, *settings, "--run", run)
+    for task, systems in BUNDLED.items():
+        for name in systems:
+            run = str(folder / task / name)
+            session.run("tspbench", "profile", "--system", name, "--task", task, *settings, "--run", run)
     # Added only now: that changes the checkout, and a run of changed code is marked as such.
     runs = [str(folder / task / name) for task, systems in rows.items() for name in systems]
     session.run("tspbench", "leaderboard", "add", *session.posargs, *runs)
@@ -92,10 +112,11 @@ def wheel(session: nox.Session) -> None:
 
 @nox.session
 def parity(session: nox.Session) -> None:
-    """The instruments beside the packages they stand for: transformers, and resemblyzer as published."""
+    """Instruments beside the packages they stand for; systems on transformers' Whisper beside published outputs."""
     session.install("-e", ".[speaker,transformers]", *TEST_DEPENDENCIES)
     session.install("setuptools<81")  # the published resemblyzer imports pkg_resources through webrtcvad
-    session.run("pytest", "tests/instruments", "tests/metrics/test_text.py", "-m", "not bench", "-rs", *session.posargs)
+    where = ["tests/instruments", "tests/metrics/test_text.py", "tests/systems/whisper", "tests/systems/ts_whisper"]
+    session.run("pytest", *where, "-m", "not bench", "-rs", *session.posargs)
 
 
 @nox.session

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tspbench.decode import DecodeError, canonical, decode, digest, encode
 from tspbench.manifest import Header
 from tspbench.system import Card, Checkpoint, Verification
-from tspbench.types import Clip, Mix, QueryKind, QueryRecipe, Role, Source, TaskKind, Trial
+from tspbench.types import Activity, Clip, Mix, QueryKind, QueryRecipe, Role, Source, TaskKind, Trial, Turn
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=12)
 NUMBER = st.floats(allow_nan=False, allow_infinity=False)
@@ -22,6 +22,16 @@ MAYBE_TEXT = st.none() | TEXT
 CLIP = {"path": TEXT, "start_s": NUMBER, "duration_s": st.none() | NUMBER, "label": MAYBE_TEXT, "speaker": MAYBE_TEXT}
 CLIPS = st.lists(st.builds(Clip, **CLIP), max_size=2).map(tuple)
 
+ACTIVITIES = st.builds(
+    Activity,
+    rule=st.sampled_from(["energy", "turns", "file"]),
+    threshold_db=NUMBER,
+    pause_s=NUMBER,
+    turns=st.lists(st.builds(Turn, start_s=NUMBER, duration_s=NUMBER, speaker=TEXT), max_size=2).map(tuple),
+    target=MAYBE_TEXT,
+    file=st.none() | st.builds(Clip, **CLIP),
+    origin=TEXT,
+)
 TRIALS = st.builds(
     Trial,
     trial_id=TEXT,
@@ -42,7 +52,7 @@ TRIALS = st.builds(
     ),
     query=st.builds(
         QueryRecipe, text=MAYBE_TEXT, negative_text=MAYBE_TEXT, audio=CLIPS, negative_audio=CLIPS, enrolment=CLIPS,
-        speaker_vector=st.none() | st.builds(Clip, **CLIP),
+        speaker_vector=st.none() | st.builds(Clip, **CLIP), activity_mask=st.none() | ACTIVITIES,
     ),
     transcript=MAYBE_TEXT,
     conditions=st.dictionaries(TEXT, st.none() | TEXT | st.booleans() | st.integers() | NUMBER, max_size=3),

@@ -26,7 +26,7 @@ from tspbench.types import Clip, Mix, Role, Source, TaskKind, Trial
 METRICS = ["si_sdr", "si_sdr_i", "snr"]
 QUESTION = {
     "trial_id", "mixture", "sample_rate", "duration_s", "text", "negative_text",
-    "audio", "negative_audio", "enrolment", "speaker_vector",
+    "audio", "negative_audio", "enrolment", "speaker_vector", "activity_mask",
 }  # fmt: skip
 
 

@@ -89,6 +89,14 @@ def test_a_byte_order_mark_is_no_obstacle(tmp_path: Path) -> None:
     assert Manifest(path).ids == ["t1"]
 
 
+def mask(rule: str, **fields: Any) -> dict[str, Any]:
+    return row(query={"activity_mask": {"rule": rule, **fields}})
+
+
+def turn(speaker: str, duration_s: float = 1.0) -> dict[str, Any]:
+    return {"speaker": speaker, "start_s": 0.5, "duration_s": duration_s}
+
+
 @pytest.mark.parametrize(
     ("lines", "said"),
     [
@@ -112,7 +120,19 @@ def test_a_byte_order_mark_is_no_obstacle(tmp_path: Path) -> None:
         ([HEADER, row("..")], ", line 2, trial '..': a trial id is"),
         ([HEADER, row(sources=[])], "trial 't1': sources is empty"),
         ([HEADER, row(sources=[TARGET, TARGET])], "trial 't1': more than one source has the role target."),
-        ([HEADER, row(query={})], "trial 't1': query is empty: say text, audio, enrolment or speaker_vector."),
+        ([HEADER, row(query={})], "'t1': query is empty: say text, audio, enrolment, speaker_vector or activity_mask."),
+        ([HEADER, row(query={"activity_mask": {}})], "query.activity_mask.rule: this field is required."),
+        ([HEADER, mask("energies")], 'query.activity_mask.rule: expected "energy" or "turns" or "file"'),
+        ([HEADER, mask("energy", threshold_db=3)], "query.activity_mask: threshold_db counts from the loudest frame"),
+        ([HEADER, mask("energy", pause_s=-1)], "query.activity_mask: pause_s must not be negative, got -1."),
+        ([HEADER, mask("file")], 'query.activity_mask: file goes with the rule "file"'),
+        ([HEADER, mask("energy", file={"path": "m.npy"})], 'query.activity_mask: file goes with the rule "file"'),
+        ([HEADER, mask("energy", target="anna")], 'query.activity_mask: turns and target go with the rule "turns".'),
+        ([HEADER, mask("turns", turns=[turn("anna", 0)])], "query.activity_mask: of a turn, start_s must not be neg"),
+        (
+            [HEADER, mask("turns", turns=[turn("otto"), turn("uwe")], target="anna")],
+            "query.activity_mask: target 'anna' has no turn; the turns are of otto, uwe.",
+        ),
         ([HEADER, row(query={"text": ""})], "trial 't1': query is empty"),
         ([HEADER, row(sources=[{"path": "b"}], mix={"snr_db": 3})], "mix.snr_db needs a target source"),
         ([HEADER, row(sources=[{"path": "b"}])], 'mix.length "target" needs a target source'),

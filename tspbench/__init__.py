@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tspbench.api import run, score
+    from tspbench.prefix import Prefix
     from tspbench.results import Run, load_run
     from tspbench.system import System
     from tspbench.types import Clip, Query, QueryKind, Source, TaskKind, Trial, Truth
 
 __all__ = [
     "Clip",
+    "Prefix",
     "Query",
     "QueryKind",
     "Run",
@@ -37,6 +39,7 @@ _HOME = {
     "Run": "results",
     "load_run": "results",
     "System": "system",
+    "Prefix": "prefix",
 }
 
 

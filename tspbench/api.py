@@ -36,7 +36,8 @@ def run(
         The fields of :class:`tspbench.runner.request.Request`: ``limit``,
         ``metrics``, ``device``, ``batch_size``, ``workers``, ``out``,
         ``save_audio``, ``seed``, ``fresh``, ``time_limit_s``, ``data_root``,
-        ``dialect``, ``available``, ``task_options`` (``{"queries": "text"}``).
+        ``dialect``, ``available``, ``task_options`` (``{"queries": "text"}``),
+        ``executor``, ``ray_address``, ``ray_workers``, ``ray_gpus_per_worker``.
 
     Returns
     -------

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from tspbench import decode
+from tspbench.activity import origins
 from tspbench.dialect_page import dialect_page, dialect_rows
 from tspbench.errors import UsageError
 from tspbench.metrics import Metric, known_metrics, resolve
@@ -118,6 +119,8 @@ def _trials_page(task: Task) -> dict[str, Any]:
     absent = sum(not trial.target_present for trial in task)
     declared: dict[str, Any] = decode.encode(task.info)
     declared.pop("protocols", None)
+    if masks := origins(trial.query for trial in task):
+        declared["side_information"] = [*task.info.side_information, *masks]
     return declared | {
         "trials": len(task),
         "target_absent_trials": absent,

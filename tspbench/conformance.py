@@ -22,9 +22,11 @@ import numpy as np
 import numpy.typing as npt
 
 from tspbench import audio
+from tspbench.activity import CLASSES, FRAME_RATE, frames_of
 from tspbench.errors import UsageError, nearest
+from tspbench.prefix import cut_off, put_before
 from tspbench.runner.answers import SystemInfo, Trouble
-from tspbench.runner.inference import SystemService, seed_everything, to_numpy
+from tspbench.runner.inference import SystemService, checked_estimates, seed_everything, to_numpy
 from tspbench.runner.process import Child, ChildDied
 from tspbench.system import Card, SystemRef, find_system
 from tspbench.types import Audio, Query, QueryKind, Truth
@@ -84,13 +86,18 @@ class ConformanceService(SystemService):
         mixtures, lengths = case.mixtures.copy(), case.lengths.copy()
         told = [array for query in case.queries for array in _arrays(query)]
         copies = [array.copy() for array in told]
+        mixtures, lengths, queries = put_before(mixtures, lengths, case.queries, self.prefix)
+        given = mixtures.copy(), lengths.copy()
         seed_everything(case.seed)
         info = self._info
-        estimates = to_numpy(self.system.extract(mixtures, lengths, list(case.queries))) if info.extracts else None
+        estimates = to_numpy(self.system.extract(mixtures, lengths, queries)) if info.extracts else None
         seed_everything(case.seed)
-        texts = self.system.transcribe(mixtures, lengths, list(case.queries)) if info.transcribes else None
+        texts = self.system.transcribe(mixtures, lengths, queries) if info.transcribes else None
         same = all(map(np.array_equal, told, copies))
-        untouched = same and np.array_equal(mixtures, case.mixtures) and np.array_equal(lengths, case.lengths)
+        untouched = same and np.array_equal(mixtures, given[0]) and np.array_equal(lengths, given[1])
+        if self.prefix is not None and estimates is not None:
+            checked_estimates(estimates, given[0].shape)
+            estimates = cut_off(estimates, given[1], queries, case.mixtures.shape[1])
         return Tried(estimates, texts, untouched)
 
 
@@ -371,11 +378,18 @@ def _query(rng: np.random.Generator, rate: int, kinds: frozenset[QueryKind], tru
         negative_audio=clips(QueryKind.NEGATIVE_AUDIO),
         enrolment=clips(QueryKind.ENROLMENT)[:1],
         speaker_vector=said(QueryKind.SPEAKER_VECTOR, rng.standard_normal(512).astype(np.float32)),
+        activity_mask=said(QueryKind.ACTIVITY_MASK, _mask(frames_of(len(truth.target), rate))),
         truth=said(QueryKind.TRUTH, truth),
     )
 
 
+def _mask(frames: int) -> Audio:
+    """Every class of frame in turn, a quarter of a second each."""
+    turns: Audio = np.eye(len(CLASSES), dtype=np.float32)[:, np.arange(frames) * 4 // FRAME_RATE % len(CLASSES)]
+    return turns
+
+
 def _arrays(query: Query) -> list[Audio]:
     truth = [query.truth.target, query.truth.interferers] if query.truth else []
-    vector = [query.speaker_vector] if query.speaker_vector is not None else []
-    return [*query.audio, *query.negative_audio, *query.enrolment, *vector, *truth]
+    single = [array for array in (query.speaker_vector, query.activity_mask) if array is not None]
+    return [*query.audio, *query.negative_audio, *query.enrolment, *single, *truth]

@@ -17,6 +17,7 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeVar
 
+from tspbench.activity import with_cue
 from tspbench.corpus import GROUP_COLUMN, Corpus, Recording, refuse
 from tspbench.errors import UsageError
 from tspbench.types import Clip, Condition, Mix, QueryRecipe, Role, Source, TaskKind, Trial
@@ -39,6 +40,8 @@ EXAMPLES = 2
 class Rules:
     """What is drawn. ``absent`` trials come on top; labels or speakers of a pair in ``apart`` never meet.
 
+    With ``activity`` every trial offers an oracle's activity mask, too.
+
     Raises
     ------
     UsageError
@@ -51,6 +54,7 @@ class Rules:
     absent: int = 0
     length: Length
     apart: Pairs = field(default_factory=frozenset)
+    activity: bool = False
 
     def __post_init__(self) -> None:
         low, high = self.snr
@@ -133,7 +137,7 @@ class _Casting:
             trial_id=trial_id,
             sources=sources,
             mix=Mix(snr_db=snr_db, level=LEVEL[self.kind], length=length),
-            query=query,
+            query=with_cue(query, "enrolment+activity") if self.rules.activity else query,
             transcript=sources[0].transcript if present else ABSENT_TRANSCRIPT[self.kind],
             conditions=conditions,
             clusters=clusters,

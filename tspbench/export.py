@@ -17,11 +17,13 @@ import numpy as np
 from tspbench import audio
 from tspbench.corpus import Progress
 from tspbench.errors import UsageError
-from tspbench.task import Stage, load_task
+from tspbench.stage import Stage
+from tspbench.task import load_task
 from tspbench.types import Audio, Query, QueryKind, Rendered, TaskKind, Trial
 
 ASKED = frozenset(QueryKind) - {QueryKind.TRUTH}
 SIGNALS = ("audio", "negative_audio", "enrolment")
+ARRAYS = ("speaker_vector", "activity_mask")
 RATES = (1_000, 768_000)
 FOLDERS = ("mixtures", "queries", "truth")
 TABLES = ("trials.jsonl", "trials.csv")
@@ -43,7 +45,8 @@ def export(
     All audio is mono float32 WAV. ``trials.jsonl`` and ``trials.csv`` hold a
     row per trial: ``trial_id``, ``mixture``, ``sample_rate``, ``duration_s``,
     ``text``, ``negative_text`` and the files of ``audio``, ``negative_audio``,
-    ``enrolment`` and ``speaker_vector`` (``.npy``), relative to the folder.
+    ``enrolment``, ``speaker_vector`` and ``activity_mask`` (both ``.npy``),
+    relative to the folder.
     In the CSV, spaces separate several files.
 
     Parameters
@@ -142,10 +145,11 @@ class Writer:
             kind: [self._signal(f"{folder}/{kind}-{i}.wav", signal) for i, signal in enumerate(getattr(query, kind))]
             for kind in SIGNALS
         }
-        files["speaker_vector"] = None
-        if query.speaker_vector is not None:
-            files["speaker_vector"] = f"{folder}/speaker_vector.npy"
-            np.save(self._place(files["speaker_vector"]), query.speaker_vector)
+        for kind in ARRAYS:
+            array = getattr(query, kind)
+            files[kind] = None if array is None else f"{folder}/{kind}.npy"
+            if array is not None:
+                np.save(self._place(files[kind]), array)
         return files
 
     def _truth(self, folder: str, trial: Trial, rendered: Rendered) -> dict[str, Any]:

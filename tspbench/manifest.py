@@ -16,11 +16,12 @@ import hashlib
 import json
 import re
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from tspbench import activity
 from tspbench.decode import DecodeError, canonical, decode, encode
 from tspbench.errors import ManifestError
 from tspbench.types import QueryKind, TaskKind, Trial
@@ -51,14 +52,18 @@ class Header:
 class Manifest(Sequence[Trial]):
     """A validated trial list that stays on disk: memory does not grow with its trials.
 
+    ``change`` is done to every trial as it is read; the digest is that of the
+    changed ones.
+
     Raises
     ------
     ManifestError
         Naming the file, the line and what is wrong with it.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, change: Callable[[Trial], Trial] = lambda trial: trial) -> None:
         self.path = path
+        self._change = change
         self._offsets = array("q")
         self.ids: list[str] = []
         self.header, self.digest = self._scan()
@@ -72,13 +77,13 @@ class Manifest(Sequence[Trial]):
             return [self[i] for i in range(*index.indices(len(self)))]
         with self.path.open("rb") as file:
             file.seek(self._offsets[index])
-            return decode(Trial, json.loads(file.readline()))
+            return self._change(decode(Trial, json.loads(file.readline())))
 
     def __iter__(self) -> Iterator[Trial]:
         with self.path.open("rb") as file:
             for offset in self._offsets:
                 file.seek(offset)
-                yield decode(Trial, json.loads(file.readline()))
+                yield self._change(decode(Trial, json.loads(file.readline())))
 
     def place(self, trial_id: str) -> int:
         """Index of a trial; KeyError when the list does not hold it."""
@@ -154,7 +159,7 @@ class Manifest(Sequence[Trial]):
         problem = _problem(trial)
         if problem:
             raise ManifestError(f"{self.path}, line {number}, trial {trial.trial_id!r}: {problem}")
-        return trial
+        return self._change(trial)
 
     def _decoded(self, cls: type[T], number: int, value: Any) -> T:
         try:
@@ -205,7 +210,9 @@ def _problem(trial: Trial) -> str | None:
     if any(source.offset_s < 0 for source in trial.sources):
         return "offset_s must not be negative; to leave out a beginning, use start_s."
     if not trial.query.kinds - {QueryKind.TRUTH}:
-        return "query is empty: say text, audio, enrolment or speaker_vector."
+        return "query is empty: say text, audio, enrolment, speaker_vector or activity_mask."
+    if trial.query.activity_mask and (found := activity.problem(trial.query.activity_mask)):
+        return f"query.activity_mask: {found}"
     for clip in trial.clips():
         if "\0" in clip.path:
             return f"{clip.path!r} is no path: it holds a NUL character."

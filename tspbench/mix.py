@@ -15,12 +15,19 @@ from tspbench.corpus import Corpus, Progress, read_corpus, refuse
 from tspbench.draw import Length, Rules, draw
 from tspbench.errors import TspbenchError, UsageError
 from tspbench.manifest import Header, Manifest, write
+from tspbench.stage import FileReader, Stage
 from tspbench.system import known_systems
-from tspbench.task import DEFAULT_METRICS, FileReader, Stage
+from tspbench.task import DEFAULT_METRICS
 from tspbench.types import TaskKind, Trial
 
 DEFAULT_LENGTH: dict[TaskKind, Length] = {TaskKind.LASS: "target", TaskKind.TSE: "max", TaskKind.TSASR: "max"}
 """tse and tsasr: the field's max mode, in which nobody's words are cut."""
+ABSENT_METRICS = {
+    TaskKind.LASS: ("leakage",),
+    TaskKind.TSE: ("leakage",),
+    TaskKind.TSASR: ("rejection", "absent_words", "false_rejection"),
+}
+"""What shows how a system takes a target that is not there."""
 CLUSTER = {TaskKind.LASS: "clip", TaskKind.TSE: "speaker", TaskKind.TSASR: "speaker"}
 
 
@@ -36,6 +43,7 @@ def mix(
     sample_rate: int | None = None,
     length: Length | str | None = None,
     apart: Iterable[tuple[str, str]] = (),
+    activity: bool = False,
     force: bool = False,
     progress: Progress | None = None,
 ) -> Path:
@@ -57,6 +65,8 @@ def mix(
         and ``max`` for tse and tsasr.
     apart
         Pairs of labels or speakers too alike to be mixed.
+    activity
+        Offer a mask of who is active when, made from the clean sources: an oracle.
 
     Raises
     ------
@@ -66,7 +76,7 @@ def mix(
     kind, corpus, out = TaskKind(kind), Path(corpus), Path(out)
     rules = Rules(
         trials=trials, snr=snr, seed=seed, absent=absent, length=_length(length, kind),
-        apart=frozenset(frozenset(pair) for pair in apart),
+        apart=frozenset(frozenset(pair) for pair in apart), activity=activity,
     )  # fmt: skip
     if sample_rate is not None and sample_rate < 1:
         raise UsageError(f"--sample-rate must be positive, got {sample_rate}.")
@@ -81,7 +91,7 @@ def mix(
         name=_name(out),
         data_root=Path(os.path.relpath(read.root, out.resolve())).as_posix(),
         cluster=CLUSTER[kind],
-        metrics=(*DEFAULT_METRICS[kind], "leakage") if absent and kind is not TaskKind.TSASR else (),
+        metrics=(*DEFAULT_METRICS[kind], *ABSENT_METRICS[kind]) if absent else (),
         note=f"mixed from {read.name}, seed {seed}",
     )
     _write_whole(path, header, drawn)

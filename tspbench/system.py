@@ -35,6 +35,7 @@ import numpy.typing as npt
 
 from tspbench.decode import DecodeError, decode
 from tspbench.errors import MissingExtra, UnknownName, UsageError, nearest
+from tspbench.prefix import Prefix
 from tspbench.types import Audio, Query, QueryKind, TaskKind
 
 GROUP = "tspbench.systems"
@@ -60,6 +61,10 @@ class System:
     aligned
         False for generative systems whose waveform does not follow the target
         sample by sample: ``si_sdr`` and its kin are then not applicable.
+    enrolment_prefix
+        For systems that hear enrolment and mixture as one signal: how the first
+        is put before the second. A :class:`~tspbench.prefix.Prefix` or a mapping
+        of its fields, such as ``{"gap_s": 1.0}``.
     hint
         What to do about a trial that offers none of ``queries``; ends that refusal.
     """
@@ -69,6 +74,7 @@ class System:
     aligned: bool = True
     precision: str = "float32"
     random_weights: int | None = None
+    enrolment_prefix: Prefix | Mapping[str, Any] | None = None
     hint: str = ""
 
     def load(self, device: str) -> None:

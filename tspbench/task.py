@@ -20,20 +20,19 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol, cast
+from typing import cast
 
-from tspbench import audio
+from tspbench import activity
 from tspbench.decode import DecodeError, decode
 from tspbench.errors import AudioError, ManifestError, UnknownName, UsageError
 from tspbench.manifest import Manifest, list_digest, row_digest
 from tspbench.prepared import names
 from tspbench.prepared.declaration import Protocol as ProtocolInfo
-from tspbench.render import Measure, as_mixed, render
-from tspbench.types import Audio, Clip, Mix, Query, QueryKind, QueryRecipe, Rendered, TaskKind, Trial, Truth
+from tspbench.prepared.declaration import TaskOption
+from tspbench.stage import FileReader, Reader, Stage
+from tspbench.types import QueryKind, QueryRecipe, TaskKind, Trial
 
 GROUP = "tspbench.tasks"
-SLACK_S = 0.01
-"""How far a stretch may reach past the end of its file: lists round their seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +44,8 @@ class TaskInfo:
     audio is not in files; ``metrics`` are scored by default, the first of them
     is the one that sorts and the one whose worst trials are kept. ``importer``
     (a module) and ``protocols`` make it a task that has to be prepared.
+    ``options`` are those of a task that has not: only ``cue``, see
+    :func:`tspbench.activity.with_cue`.
     """
 
     name: str
@@ -64,118 +65,7 @@ class TaskInfo:
     importer: str | None = None
     default_protocol: str = ""
     protocols: tuple[ProtocolInfo, ...] = ()
-
-
-class Reader(Protocol):
-    """How a task opens its clips. Deterministic and picklable: worker processes get a copy."""
-
-    def read(self, clip: Clip) -> tuple[Audio, int]:
-        """Samples (T,) and rate in Hz; AudioError when it cannot."""
-
-    def check(self, clip: Clip) -> None:
-        """AudioError when :meth:`read` would fail, found without decoding."""
-
-
-@dataclass(frozen=True)
-class FileReader:
-    """Clips are files below a data root; nothing outside it is ever opened."""
-
-    root: Path
-
-    def read(self, clip: Clip) -> tuple[Audio, int]:
-        return audio.read(
-            self.locate(clip),
-            start_s=clip.start_s,
-            duration_s=clip.duration_s,
-            sha256=clip.sha256,
-            channel=clip.channel,
-        )
-
-    def measure(self, clip: Clip) -> tuple[int, int]:
-        """Number of samples and rate in Hz, from the file's header."""
-        return audio.measure(self.locate(clip), start_s=clip.start_s, duration_s=clip.duration_s)
-
-    def check(self, clip: Clip) -> None:
-        path = self.locate(clip)
-        seconds, _, _ = audio.probe(path)
-        if clip.sha256 is not None:
-            audio.verify(path, clip.sha256)
-        if clip.start_s >= seconds:
-            raise AudioError(f"{clip.path} lasts {seconds:.3f} s, but the trial starts reading at {clip.start_s} s.")
-        end = clip.start_s + (clip.duration_s or 0.0)
-        if end > seconds + SLACK_S:
-            raise AudioError(f"{clip.path} lasts {seconds:.3f} s, but the trial reads up to {end:.3f} s.")
-
-    def locate(self, clip: Clip) -> Path:
-        path = Path(os.path.normpath(self.root / clip.path))
-        if not path.resolve().is_relative_to(self.root.resolve()):
-            raise ManifestError(
-                f"{clip.path!r} points outside the data root {self.root}. "
-                "Move the file below it, or name another root with --data-root."
-            )
-        return path
-
-
-@dataclass(frozen=True)
-class Stage:
-    """Where a task's recipes become samples. Small and picklable: worker processes hold one."""
-
-    sample_rate: int
-    reader: Reader
-
-    def render(self, trial: Trial) -> Rendered:
-        """Mixture, target and interferers of a trial at the task's rate."""
-        try:
-            return render(trial, self.reader.read, self.sample_rate, self._measure)
-        except AudioError as error:
-            raise AudioError(f"Trial {trial.trial_id!r}: {error}") from error
-
-    def clips(self, clips: Iterable[Clip], sample_rate: int, mix: Mix) -> tuple[Audio, ...]:
-        """Some recordings at one rate; those with a partner as they are in a mixture made by ``mix``."""
-        return tuple(self._clip(clip, sample_rate, mix) for clip in clips)
-
-    def _clip(self, clip: Clip, sample_rate: int, mix: Mix) -> Audio:
-        rate = sample_rate if clip.partner is None else self.sample_rate
-        return audio.resample(as_mixed(clip, mix, self.reader.read, rate, self._measure), rate, sample_rate)
-
-    @property
-    def _measure(self) -> Measure | None:
-        return getattr(self.reader, "measure", None)
-
-    def query(self, trial: Trial, kinds: frozenset[QueryKind], sample_rate: int, rendered: Rendered) -> Query:
-        """What a system that declares ``kinds`` is told, at its own rate."""
-        recipe = trial.query
-
-        def told(kind: QueryKind) -> tuple[Audio, ...]:
-            return self.clips(getattr(recipe, kind.value), sample_rate, trial.mix) if kind in kinds else ()
-
-        truth = None
-        if QueryKind.TRUTH in kinds and rendered.target is not None:
-            truth = Truth(
-                target=audio.resample(rendered.target, rendered.sample_rate, sample_rate),
-                interferers=audio.resample(rendered.interferers, rendered.sample_rate, sample_rate),
-            )
-        return Query(
-            sample_rate=sample_rate,
-            text=recipe.text if QueryKind.TEXT in kinds else None,
-            negative_text=recipe.negative_text if QueryKind.NEGATIVE_TEXT in kinds else None,
-            audio=told(QueryKind.AUDIO),
-            negative_audio=told(QueryKind.NEGATIVE_AUDIO),
-            enrolment=told(QueryKind.ENROLMENT),
-            speaker_vector=self._vector(recipe.speaker_vector) if QueryKind.SPEAKER_VECTOR in kinds else None,
-            truth=truth,
-        )
-
-    def check(self, clip: Clip, *, vector: bool = False) -> None:
-        """Raise what reading a recording (or a speaker vector) would."""
-        if vector:
-            self._vector(clip)
-        else:
-            self.reader.check(clip)
-
-    def _vector(self, clip: Clip | None) -> Audio | None:
-        locate: Callable[[Clip], Path] | None = getattr(self.reader, "locate", None)
-        return audio.read_vector(locate(clip)) if clip is not None and locate is not None else None
+    options: tuple[TaskOption, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -245,7 +135,7 @@ class Task:
                     continue
                 seen.add(key)
                 try:
-                    self.stage.check(clip, vector=clip is trial.query.speaker_vector)
+                    self.stage.check(clip, trial.query)
                 except (AudioError, ManifestError) as error:
                     raise type(error)(f"Trial {trial.trial_id!r}: {error}") from error
             if progress:
@@ -299,11 +189,20 @@ def load_task(
         from tspbench.prepared.load import load_prepared
 
         return load_prepared(info, cell, data_root, available=available)
-    if cell.protocol or cell.options:
-        raise UsageError(f"The task {info.name!r} has no protocols and no options: write --task {info.name}.")
+    if cell.protocol or (cell.options and not info.options):
+        has = "no protocols" if info.options else "no protocols and no options"
+        raise UsageError(f"The task {info.name!r} has {has}: write --task {info.name}.")
     if data_root is not None:
         raise UsageError(f"--data-root is for manifests and prepared tasks; {info.name!r} brings its own audio.")
-    return Task(info, Manifest(folder / info.manifest), Stage(info.sample_rate, _reader(info, folder)))
+    return _ready(info, folder, names.fill(info, cell.options))
+
+
+def _ready(info: TaskInfo, folder: Path, options: Mapping[str, str]) -> Task:
+    """A task that brings its audio; its option ``cue`` changes what its trials tell of the target."""
+    cue = options.get("cue", "")
+    trials = Manifest(folder / info.manifest, lambda trial: replace(trial, query=activity.with_cue(trial.query, cue)))
+    named = replace(info, name=names.label(info.name, "", info, options))
+    return Task(named, trials, Stage(info.sample_rate, _reader(info, folder)), options=options)
 
 
 def task_folder(name: str) -> tuple[TaskInfo, Path]:

@@ -1,7 +1,7 @@
 """The words of the field as frozen dataclasses.
 
-*Recipes* (:class:`Clip`, :class:`Source`, :class:`Mix`, :class:`QueryRecipe`,
-:class:`Trial`) say how audio is made and hold no samples. *Signals*
+*Recipes* (:class:`Clip`, :class:`Source`, :class:`Mix`, :class:`Activity`,
+:class:`QueryRecipe`, :class:`Trial`) say how audio is made and hold no samples. *Signals*
 (:class:`Query`, :class:`Truth`, :class:`Rendered`) hold float32 samples in
 [-1, 1], one channel, time on the last axis.
 """
@@ -138,6 +138,43 @@ class Mix:
 
 
 @dataclass(frozen=True, slots=True)
+class Turn:
+    """Somebody speaks: a line of an RTTM file, in seconds from the start of the mixture."""
+
+    start_s: float
+    duration_s: float
+    speaker: str
+
+
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """Where the activity mask of a trial comes from; what is made of it says :mod:`tspbench.activity`.
+
+    rule
+        ``energy``: from the trial's own clean sources, an oracle. ``turns``:
+        from who spoke when, such as a diariser's output. ``file``: a ready mask.
+    threshold_db, pause_s
+        Of ``energy``: a frame of 20 ms is active from so many dB below the
+        loudest frame of its source; pauses up to this length count as speech.
+    turns, target
+        Of ``turns``; ``target`` is the speaker of those that are the target's
+        (None where none are).
+    file
+        Of ``file``: a ``.npy`` of shape (4, frames).
+    origin
+        What turns or a file were made by, in words for the record.
+    """
+
+    rule: Literal["energy", "turns", "file"]
+    threshold_db: float = -30.0
+    pause_s: float = 0.2
+    turns: tuple[Turn, ...] = ()
+    target: str | None = None
+    file: Clip | None = None
+    origin: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class QueryRecipe:
     """Everything a trial offers to say about its target."""
 
@@ -147,6 +184,7 @@ class QueryRecipe:
     negative_audio: tuple[Clip, ...] = ()
     enrolment: tuple[Clip, ...] = ()
     speaker_vector: Clip | None = None
+    activity_mask: Activity | None = None
 
     @property
     def kinds(self) -> frozenset[QueryKind]:
@@ -181,10 +219,11 @@ class Trial:
         """Every recording that the trial reads, sources first."""
         query = self.query
         vector = (query.speaker_vector,) if query.speaker_vector else ()
+        mask = (query.activity_mask.file,) if query.activity_mask and query.activity_mask.file else ()
         mixture = (self.mixture,) if self.mixture else ()
         clips = (*self.sources, *mixture, *query.audio, *query.negative_audio, *query.enrolment)
         partners = (Clip(clip.partner) for clip in clips if clip.partner)
-        return (*clips, *partners, *vector)
+        return (*clips, *partners, *vector, *mask)
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +240,11 @@ class Query:
 
     Only the kinds that the system declares are filled. All audio is float32 at
     ``sample_rate``, the same rate as the mixture.
+
+    ``activity_mask`` has shape (4, frames) at 50 frames per second, rows
+    silence, target, non-target, overlap, each column adding up to 1; it begins
+    with the mixture. ``prefix`` is how many samples come before the mixture,
+    where the system asked for its enrolment there (see :mod:`tspbench.prefix`).
     """
 
     sample_rate: int
@@ -212,6 +256,7 @@ class Query:
     speaker_vector: Audio | None = None
     activity_mask: Audio | None = None
     truth: Truth | None = None
+    prefix: int = 0
 
 
 @dataclass(frozen=True, slots=True)

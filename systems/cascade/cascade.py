@@ -56,6 +56,7 @@ class Cascade(System):
             self._files += files
             self.queries = _told(self._extractor)
             self.sample_rate = getattr(self._extractor, "sample_rate", None)
+            self.enrolment_prefix = getattr(self._extractor, "enrolment_prefix", None)
         seeds = {getattr(part, "random_weights", None) for part in (self._extractor, self._writer)} - {None}
         self.random_weights = min(seeds, default=None)
 
@@ -79,13 +80,20 @@ class Cascade(System):
             raise ValueError(f"the extractor returned shape {estimates.shape} for mixtures of shape {mixtures.shape}")
         rate = getattr(self._writer, "sample_rate", None) or RATE
         heard = [
-            _as_heard(row[:length], query.sample_rate, rate)
+            _as_heard(row[query.prefix : length], query.sample_rate, rate)
             for row, length, query in zip(estimates, lengths, queries, strict=True)
         ]
         sizes = np.array([len(row) for row in heard], dtype=np.int64)
         batch = np.stack([audio.fit(row, int(sizes.max())) for row in heard])
         texts: list[str] = self._writer.transcribe(batch, sizes, [Query(rate)] * len(heard))
         return texts
+
+
+class CascadeMini(Cascade):
+    """td-speakerbeam-mini, then the bundled recogniser: both come with tspbench."""
+
+    def __init__(self, recogniser: str = "recogniser", recogniser_options: str = "") -> None:
+        super().__init__("td-speakerbeam-mini", recogniser, recogniser_options=recogniser_options)
 
 
 def _as_heard(estimate: Audio, given: int, wanted: int) -> Audio:

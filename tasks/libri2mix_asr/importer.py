@@ -81,7 +81,7 @@ def _transcripts(material: Material, mixtures: Mapping[str, Mixture]) -> Mapping
 def _query(material: Material, target: Voice, voice: Voice) -> tuple[QueryRecipe, dict[str, Condition]]:
     """What the option ``cue`` tells of the target, and what is known of it."""
     cue = material.options["cue"]
-    vector = Clip(f"vectors/{target.speaker}.npy", speaker=target.speaker) if cue != "enrolment" else None
+    vector = Clip(f"vectors/{target.speaker}.npy", speaker=target.speaker) if cue in ("vector", "both") else None
     if cue == "vector":
         return QueryRecipe(speaker_vector=vector), {}
     conditions: dict[str, Condition] = {"same_chapter": target.chapter == voice.chapter}

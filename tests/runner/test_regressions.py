@@ -17,7 +17,7 @@ import pytest
 import soundfile
 
 from tspbench.errors import MissingWeights, OtherIdentity, UsageError
-from tspbench.runner.engine import Progress
+from tspbench.runner.orders import Progress
 from tspbench.runner.request import Request
 from tspbench.runner.run import Observer, Outcome, run_systems, score_estimates
 from tspbench.store import RunFolder, read_lines, read_record

@@ -270,3 +270,12 @@ def test_a_file_that_was_changed_is_refused(tiny: Callable[..., Path], tmp_path:
     with pytest.raises(AudioError, match=r"Trial 't0': .*0\.wav is not the file that the trial list names"):
         run("mixture", task, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_batch_that_does_not_fit_into_memory_is_answered_in_parts(tiny: Callable[..., Path], tmp_path: Path) -> None:
+    log = tmp_path / "log.txt"
+    outcome = run("Hungry", tiny(16), tmp_path / "out", options=(f"log={log}",), batch_size=8)
+    assert outcome.status == "sealed"
+    assert outcome.summary["trials"]["ok"] == 16
+    assert [row["value"] for row in rows(outcome, "scores") if row["metric"] == "si_sdr_i"] == [0.0] * 16
+    assert log.read_text().split() == ["8", "4", *["2"] * 4, *["2"] * 4]  # what did not fit is not tried again

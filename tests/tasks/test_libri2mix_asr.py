@@ -20,7 +20,7 @@ from tspbench.store import read_record
 from tspbench.task import load_task
 from tspbench.tasks import librispeech
 from tspbench.tasks.libri2mix_asr import importer
-from tspbench.types import QueryKind, Role, Trial
+from tspbench.types import Activity, QueryKind, QueryRecipe, Role, Trial
 
 RATE = 16_000
 PAIRS = [("11-1-0001", "22-1-0001"), ("22-1-0002", "11-2-0002"), ("11-1-0001", "22-1-0002")]
@@ -176,6 +176,14 @@ def test_prepared_and_run_with_vectors(corpus: Path, tmp_path: Path, monkeypatch
     np.testing.assert_array_equal(query.speaker_vector, np.full(512, 11, np.float32))
     assert len(query.enrolment[0]) == 9_000 + 7 * len("ONE TWO")
     assert [source.role for source in trial.sources] == [Role.INTERFERER, Role.TARGET]
+    masked = load_task(f"libri2mix-asr:{cell}[cue=activity]")
+    asked = masked.trial(trial.trial_id)
+    rendered = masked.stage.render(asked)
+    assert asked.query == QueryRecipe(activity_mask=Activity("energy"))
+    assert masked.digest not in (task.digest, load_task(f"libri2mix-asr:{cell}").digest)
+    mask = masked.stage.query(asked, frozenset({QueryKind.ACTIVITY_MASK}), RATE, rendered).activity_mask
+    assert mask.shape == (4, -(-len(rendered.mixture) // 320))
+    assert mask[1:].any()
     run = ["run", "--system", "mixture", "--task", f"libri2mix-asr:{cell}", "--metrics", "si_sdr"]
     done = CliRunner().invoke(group, [*run, "--out", str(tmp_path / "r")], catch_exceptions=False)
     assert done.exit_code == 0, done.output

@@ -16,6 +16,7 @@ COMMANDS: Mapping[str, str] = {
     "run": "Run systems on a task and score them.",
     "score": "Score estimates that were made elsewhere.",
     "compare": "Say which of some runs is better, trial by trial, and how sure that is.",
+    "cpwer": "Set cpWER beside the word error rate of target-speaker transcripts.",
     "power": "Say how many trials a claim needs.",
     "gate": "Pass or fail a run against a baseline, for continuous integration.",
     "list": "List systems, tasks, metrics or dialects.",

@@ -64,6 +64,7 @@ def status_command(task: str, data_root: Path | None, as_json: bool) -> None:
 @click.option("--sample-rate", type=int, metavar="HZ", help="Default: the corpus's most common.")
 @click.option("--length", metavar="target|min|max|S", help="Default: target for lass, max for tse and tsasr.")
 @click.option("--apart", multiple=True, nargs=2, metavar="A B", help="Labels or speakers too alike to be mixed.")
+@click.option("--activity", is_flag=True, help="Offer masks of who is active when, too: an oracle.")
 @click.option("--force", is_flag=True, help="Overwrite a manifest that is there.")
 def mix_command(**settings: Any) -> None:
     """Write a manifest of mixtures: recipes, no audio.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from tspbench.runner.engine import Progress as Standing
+from tspbench.runner.orders import Progress as Standing
 from tspbench.runner.run import Observer
 
 

@@ -25,6 +25,16 @@ from tspbench.runner.keep import Policy
 @click.option(
     "--force-aligned", is_flag=True, help="Score si_sdr and its kin although a system says it is not aligned; marked."
 )
+@click.option(
+    "--executor", type=click.Choice(["local", "ray"]), default="local", show_default=True, help="Where to run."
+)
+@click.option(
+    "--ray-address", metavar="HOST:PORT", help="Head node; default: the cluster that this machine is part of."
+)
+@click.option(
+    "--ray-workers", type=int, metavar="N", help="Workers, a system each; default: as many as there is room for."
+)
+@click.option("--ray-gpus-per-worker", type=float, default=0.0, metavar="G", help="1, or a part that several share.")
 def command(systems: tuple[str, ...], options: tuple[str, ...], max_failed: int, **settings: Any) -> None:
     """Run systems on a task and score them.
 

@@ -11,9 +11,10 @@ from typing import Any
 
 from tspbench import sealed
 from tspbench.errors import TspbenchError, UsageError
+from tspbench.results import load_run
 from tspbench.sealed import Sealed
 from tspbench.store import write_json
-from tspbench.system import known_systems
+from tspbench.system import Card, known_systems
 from tspbench.task import known_tasks, load_task
 
 SYSTEMS = "systems.json"
@@ -47,7 +48,7 @@ def add(run: Path, root: Path, *, name: str | None = None, allow_dirty: bool = F
         raise UsageError("--name is blank: give the row a name that can be read.")
     result = sealed.read(run)
     _refuse(run, result, allow_dirty=allow_dirty)
-    card = _card(result)
+    card = _card(run, result)
     result = _portable(replace(result, label=name or result.label))
     task = str(result.identity["task"]["name"])
     path = place(root, result)
@@ -100,7 +101,7 @@ def _unclean(result: Sealed, allow_dirty: bool) -> str:
     return ""
 
 
-def _card(result: Sealed) -> dict[str, Any] | None:
+def _card(run: Path, result: Sealed) -> dict[str, Any] | None:
     """What the card of the very system that ran declares; None where it has none here."""
     ref = known_systems().get(str(result.identity["system"]["name"]))
     if ref is None or ref.card is None:
@@ -108,17 +109,31 @@ def _card(result: Sealed) -> dict[str, Any] | None:
     if not result.identity["system"].get("code"):
         return None  # estimates made elsewhere, under a name that a system here bears too
     card = ref.card
+    parts = _parts(card, result) if card.by_option else [card]
     return {
         "name": card.name,
         "summary": card.summary,
         "bundled": ref.module.startswith(BUNDLED),
-        "told": sorted(kind.value for kind in card.queries),
-        "training_sets": list(card.training_sets),
+        "told": _told(run, parts),
+        "training_sets": list(dict.fromkeys(name for part in parts for name in part.training_sets)),
         "verification": str(card.verification.value),
         "paper": card.paper,
         "code_licence": card.code_licence,
         "weights_licence": card.weights_licence,
     }
+
+
+def _told(run: Path, parts: list[Card]) -> list[str]:
+    """The kinds of query that the run's system declared; of a result without its folder, what the cards say."""
+    declared = load_run(run).record.get("queries") if run.is_dir() else None
+    return sorted({kind.value for part in parts for kind in part.queries}) if declared is None else list(declared)
+
+
+def _parts(card: Card, result: Sealed) -> list[Card]:
+    """The cards that declare what depends on options: those of the systems that the options name, or its own."""
+    systems = known_systems()
+    named = [systems.get(str(value)) for value in result.identity["system"]["options"].values()]
+    return [ref.card for ref in named if ref and ref.card] or [card]
 
 
 def read_cards(root: Path) -> dict[str, dict[str, Any]]:

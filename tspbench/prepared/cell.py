@@ -19,6 +19,7 @@ from types import ModuleType
 from typing import cast
 
 from tspbench import audio, manifest
+from tspbench.activity import with_cue
 from tspbench.baselines import cache_folder
 from tspbench.corpus import Progress
 from tspbench.decode import digest
@@ -105,7 +106,8 @@ class Recipe:
         """The trials, with what conditions can be told from durations."""
         importer = cast(Importer, importlib.import_module(self.importer))
         material = Material(self.prepared.declared.name, self.options, files, self.prepared.roots, seconds)
-        return list(importer.trials(material))
+        cue = self.options.get("cue", "")
+        return [replace(trial, query=with_cue(trial.query, cue)) for trial in importer.trials(material)]
 
 
 def open_cell(recipe: Recipe, progress: Progress | None = None) -> Cell:

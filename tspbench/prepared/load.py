@@ -13,7 +13,8 @@ from tspbench.prepared.cell import Cell, CellReader, Recipe, open_cell
 from tspbench.prepared.declaration import Protocol
 from tspbench.prepared.lists import describe
 from tspbench.prepared.names import UNPUBLISHED, CellName
-from tspbench.task import Stage, Task, TaskInfo, ready_tasks
+from tspbench.stage import Stage
+from tspbench.task import Task, TaskInfo, ready_tasks
 
 
 def load_prepared(info: TaskInfo, name: CellName, root: Path | None, *, available: bool) -> Task:

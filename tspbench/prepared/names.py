@@ -5,13 +5,24 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol as Shape
 
 from tspbench.errors import UnknownName, UsageError, nearest
-from tspbench.prepared.declaration import Protocol, TaskOption
+from tspbench.prepared.declaration import TaskOption
 
 CELL = re.compile(r"(?P<task>[^:\[\]]+)(?::(?P<protocol>[^:\[\]]+))?(?:\[(?P<options>[^\[\]]*)\])?")
 UNPUBLISHED = "~"
 """Between a protocol and the digest of a list that its publication does not know."""
+
+
+class HasOptions(Shape):
+    """A protocol, or a task without protocols."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def options(self) -> tuple[TaskOption, ...]: ...
 
 
 @dataclass(frozen=True)
@@ -46,8 +57,8 @@ def parse(text: str, extra: Iterable[str] = ()) -> CellName:
     return CellName(match["task"], match["protocol"], options)
 
 
-def fill(protocol: Protocol, given: Mapping[str, str]) -> dict[str, str]:
-    """Every option of a protocol, in its order, defaults filled in; UnknownName for a name or value it lacks."""
+def fill(protocol: HasOptions, given: Mapping[str, str]) -> dict[str, str]:
+    """Every option of a protocol (or a task), in its order, defaults filled in; UnknownName for one it lacks."""
     declared = {option.name: option for option in protocol.options}
     for key, value in given.items():
         if key not in declared:
@@ -57,10 +68,11 @@ def fill(protocol: Protocol, given: Mapping[str, str]) -> dict[str, str]:
     return {name: given.get(name, option.default) for name, option in declared.items()}
 
 
-def label(task: str, protocol: str, declared: Protocol, options: Mapping[str, str]) -> str:
-    """The one spelling of a cell: options at their default are left out."""
+def label(task: str, protocol: str, declared: HasOptions, options: Mapping[str, str]) -> str:
+    """The one spelling of a cell: options at their default are left out, and a protocol where there is none."""
     changed = [f"{o.name}={options[o.name]}" for o in declared.options if options[o.name] != o.default]
-    return f"{task}:{protocol}" + (f"[{','.join(changed)}]" if changed else "")
+    cell = f"{task}:{protocol}" if protocol else task
+    return f"{cell}[{','.join(changed)}]" if changed else cell
 
 
 def _no_choice(option: TaskOption, value: str) -> str:

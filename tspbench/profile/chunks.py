@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from tspbench.activity import FRAME_RATE, fitted, frames_of
 from tspbench.metrics.ratios import si_sdr
 from tspbench.profile.future import Extract
-from tspbench.profile.material import Excerpt, with_truth
+from tspbench.profile.material import Excerpt, with_mask, with_truth
 from tspbench.types import Audio
 
 
@@ -56,7 +57,10 @@ def in_chunks(extract: Extract, excerpt: Excerpt, chunk: int) -> Audio:
 
 
 def _piece(excerpt: Excerpt, start: int, end: int) -> Excerpt:
+    rate = excerpt.query.sample_rate
+    first, frames = start * FRAME_RATE // rate, frames_of(end - start, rate)
     query = with_truth(excerpt.query, lambda signal: signal[..., start:end])
+    query = with_mask(query, lambda mask: fitted(mask[:, first:], frames))
     return replace(excerpt, mixture=excerpt.mixture[start:end], query=query)
 
 

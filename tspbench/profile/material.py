@@ -10,11 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from tspbench import audio
+from tspbench.activity import frames_of
 from tspbench.errors import UsageError
 from tspbench.runner import request as ask
 from tspbench.runner.answers import SystemInfo
 from tspbench.system import Card
-from tspbench.task import Task, load_task, ready_tasks
+from tspbench.task import Task, TaskInfo, load_task, ready_tasks
 from tspbench.types import Audio, Query, Trial, Truth
 
 MOST_TRIALS = 4
@@ -32,11 +33,13 @@ class Excerpt:
 
     def lasting(self, samples: int) -> Excerpt:
         """The same trial repeated or cut to ``samples``; enrolments and examples stay as they are."""
+        frames = frames_of(samples, self.query.sample_rate)
+        query = with_truth(self.query, lambda signal: repeated(signal, samples))
         return Excerpt(
             trial_id=self.trial_id,
             mixture=repeated(self.mixture, samples),
             target=None if self.target is None else repeated(self.target, samples),
-            query=with_truth(self.query, lambda signal: repeated(signal, samples)),
+            query=with_mask(query, lambda mask: repeated(mask, frames)),
         )
 
 
@@ -76,6 +79,11 @@ def with_truth(query: Query, change: Callable[[Audio], Audio]) -> Query:
     return replace(query, truth=Truth(change(query.truth.target), change(query.truth.interferers)))
 
 
+def with_mask(query: Query, change: Callable[[Audio], Audio]) -> Query:
+    """A query whose activity mask, if it holds one, is changed along with its mixture."""
+    return query if query.activity_mask is None else replace(query, activity_mask=change(query.activity_mask))
+
+
 def choose_task(name: str | None, info: SystemInfo, card: Card | None, data_root: Path | None = None) -> Task:
     """The task that was asked for, or the first that needs no preparation and can serve the system.
 
@@ -89,8 +97,8 @@ def choose_task(name: str | None, info: SystemInfo, card: Card | None, data_root
         ask.refuse_misfits(task, info, card)
         return task
     problems = []
-    for ready in ready_tasks():
-        task = load_task(ready.name)
+    for ready in (cell for info in ready_tasks() for cell in _cells(info)):
+        task = load_task(ready)
         try:
             ask.refuse_misfits(task, info, card)
         except UsageError as error:
@@ -98,6 +106,12 @@ def choose_task(name: str | None, info: SystemInfo, card: Card | None, data_root
         else:
             return task
     raise UsageError(f"No bundled task can serve {info.label!r}; choose one with --task. {' '.join(problems)}")
+
+
+def _cells(info: TaskInfo) -> list[str]:
+    """A task as it is by default, then under each other choice of an option."""
+    others = [(o.name, choice) for o in info.options for choice in o.choices if choice != o.default]
+    return [info.name, *(f"{info.name}[{name}={choice}]" for name, choice in others)]
 
 
 def gather(task: Task, info: SystemInfo) -> Material:

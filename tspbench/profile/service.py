@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tspbench.prefix import cut_off, put_before
 from tspbench.profile import memory
 from tspbench.profile.material import Material
 from tspbench.profile.memory import Memory
@@ -97,7 +98,7 @@ class ProfileService(SystemService):
         """Of one call on one excerpt; None for a system that holds no torch module."""
         if not any(held_modules(self.system)):
             return None
-        inputs = self.material.batch(seconds, 1)
+        inputs = put_before(*self.material.batch(seconds, 1), self.prefix)
         return count_macs(lambda: self._call(*inputs))
 
     def threads(self) -> int | None:
@@ -108,13 +109,16 @@ class ProfileService(SystemService):
     def extract_one(self, mixture: Audio, query: Query) -> Audio:
         """The estimate (T,) of one mixture (T,)."""
         seed_everything(self.calls.seed)
-        lengths = np.array([len(mixture)], dtype=np.int64)
-        estimate = self.system.extract(mixture[None].copy(), lengths, [query])
-        found: Audio = checked_estimates(estimate, (1, len(mixture)))[0]
+        alone = np.array([len(mixture)], dtype=np.int64)
+        given, lengths, queries = put_before(mixture[None].copy(), alone, [query], self.prefix)
+        shape = given.shape
+        estimate = checked_estimates(self.system.extract(given, lengths, queries), shape)
+        found: Audio = cut_off(estimate, lengths, queries, len(mixture))[0]
         return found
 
     def _lap(self, stopwatch: Stopwatch, seconds: float, size: int) -> Lap:
-        inputs = self.material.batch(seconds, size)
+        inputs = put_before(*self.material.batch(seconds, size), self.prefix)
+        shape = inputs[0].shape
         seed_everything(self.calls.seed)
         answers: list[tuple[Any, Any]] = []
         lap = stopwatch.time(lambda: answers.append(self._call(*inputs)))
@@ -122,7 +126,7 @@ class ProfileService(SystemService):
         if self.calls.words:
             checked_texts(texts, size)
         if self.calls.waveform:
-            checked_estimates(estimates, (size, self.material.samples(seconds)))
+            checked_estimates(estimates, shape)
         return lap
 
     def _call(self, mixtures: Audio, lengths: npt.NDArray[np.int64], queries: list[Query]) -> tuple[Any, Any]:

@@ -14,7 +14,7 @@ from tspbench.profile.service import Calls, Loaded, ProfileService
 from tspbench.profile.timing import Lap
 from tspbench.runner.answers import SystemInfo, Trouble
 from tspbench.runner.process import Child, ChildDied
-from tspbench.runner.run import describe
+from tspbench.runner.request import describe
 from tspbench.system import Card, SystemRef
 from tspbench.types import Audio, Query
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tspbench.errors import TspbenchError
+from tspbench.prefix import Prefix
 from tspbench.runner.spool import write_over
 from tspbench.types import Audio, Query, QueryKind, Rendered
 
@@ -32,6 +33,7 @@ class SystemInfo:
     weights: Mapping[str, str] = field(default_factory=dict)
     precision: str = "float32"
     hint: str = ""
+    prefix: Prefix | None = None
 
 
 @dataclass(frozen=True)

@@ -11,22 +11,22 @@ from __future__ import annotations
 import errno
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from multiprocessing.connection import wait
 from typing import Any
 
-from tspbench.baselines import Baselines
 from tspbench.errors import CannotMeasure
-from tspbench.metrics import Metric, Score, resolve
+from tspbench.metrics import Score, resolve
 from tspbench.runner.answers import Answer, Ask, Failure, Trouble
 from tspbench.runner.keep import Keeper
-from tspbench.runner.plan import Batch, at_hand, failure_scores, todo
+from tspbench.runner.lines import failed_scores, trial_row
+from tspbench.runner.orders import DiskFull, Journal, Known, Orders, Progress, Trials
+from tspbench.runner.plan import Batch, Todo, todo
 from tspbench.runner.process import Child, ChildDied
 from tspbench.runner.spool import Spool
 from tspbench.runner.workbench import RenderReport, ScoreJob, ScoreReport
-from tspbench.store import FINISHED, RunFolder, TrialState
-from tspbench.task import Task
-from tspbench.types import QueryKind, Trial
+from tspbench.store import FINISHED, TrialState
+from tspbench.types import Trial
 
 AHEAD = 2
 """Batches that may lie rendered while the system is busy."""
@@ -36,32 +36,6 @@ DEATHS = 10
 """Trials in a row over which a system may die or hang before it is given up."""
 POOL_SECONDS = 900.0
 LOAD_SECONDS = 3600.0
-
-
-@dataclass(frozen=True)
-class Orders:
-    """What one run is asked to do."""
-
-    task: Task
-    metrics: tuple[Metric, ...]
-    batch_size: int
-    seed: int
-    device: str
-    time_limit_s: float
-    words: bool
-    waveform: bool
-    aligned: bool = True
-
-
-@dataclass
-class Progress:
-    """How a run stands, for whoever shows it."""
-
-    total: int
-    phase: str = "loading"
-    answered: int = 0
-    scored: int = 0
-    failed: int = 0
 
 
 @dataclass
@@ -89,17 +63,20 @@ class Engine:
     """One run under way. ``system`` serves describe/load/answer; each of ``pool`` serves a Workbench."""
 
     orders: Orders
-    folder: RunFolder
+    trials: Trials
+    folder: Journal
     spool: Spool
     system: Child
     pool: Sequence[Child]
-    baselines: Baselines
+    baselines: Known
     keeper: Keeper
     observe: Callable[[Progress], None]
     progress: Progress = field(init=False)
 
     def __post_init__(self) -> None:
-        self.progress = Progress(total=len(self.orders.task))
+        self.progress = Progress(total=len(self.trials))
+        self._batches: deque[Batch] = deque()
+        self._to_score: deque[str] = deque()
         self._live: dict[str, Live] = {}
         self._unrendered: dict[Batch, set[str]] = {}
         self._ready: deque[Batch] = deque()
@@ -115,20 +92,38 @@ class Engine:
         TspbenchError
             The run cannot go on: weights missing, disk full, system unusable.
         """
-        left = todo(self.orders.task.ids, self.orders.batch_size, self.folder, self.spool)
-        self._batches = deque(left.batches)
-        self.progress.answered = len(self.folder.states)
-        self.progress.scored = sum(state is FINISHED for state in self.folder.states.values())
-        for trial_id in left.failed:
-            self._record_scores(trial_id, self._failed(self.orders.task.trial(trial_id), "the system gave no answer"))
-        self._to_score = deque(left.to_score)
-        while self._dispatch():
-            self._collect()
+        self.progress.count(self.folder.states.values())
+        self.take_up(todo(self.trials.ids, self.orders.batch_size, self.folder, self.spool))
+        while self.step():
             self.observe(self.progress)
+
+    def take_up(self, left: Todo) -> None:
+        """Add to the work that is to be done."""
+        self._batches.extend(left.batches)
+        self._to_score.extend(left.to_score)
+        for trial_id in left.failed:
+            self._record_scores(trial_id, self._failed(self.trials.trial(trial_id), "the system gave no answer"))
+
+    def step(self) -> bool:
+        """Give out work and take in what is done within a second; False when nothing is left to do."""
+        if not self.dispatch():
+            return False
+        self._collect()
+        return True
+
+    @property
+    def unanswered(self) -> int:
+        """Batches that the system has not answered."""
+        busy = isinstance(self.system.busy_with, Batch)
+        return len(self._batches) + len(self._unrendered) + len(self._ready) + busy
+
+    @property
+    def loaded(self) -> bool:
+        return self._loaded
 
     # -- giving out work ---------------------------------------------------------------------
 
-    def _dispatch(self) -> bool:
+    def dispatch(self) -> bool:
         """Give every idle child something to do; False when all is done."""
         self._plan_ahead()
         if self.system.busy_with is None:
@@ -148,7 +143,7 @@ class Engine:
             batch = self._batches.popleft()
             self._unrendered[batch] = set(batch.trial_ids)
             for trial_id in batch.trial_ids:
-                self._live[trial_id] = Live(self.orders.task.trial(trial_id))
+                self._live[trial_id] = Live(self.trials.trial(trial_id))
                 self.spool.claim(trial_id)
                 self._jobs.append(PoolJob("render", trial_id, batch))
 
@@ -156,17 +151,24 @@ class Engine:
         waiting = sum(job.method == "score" for job in self._jobs)
         if not self._ready or waiting >= BACKLOG:
             return
-        orders, spool = self.orders, self.spool
         if not self._loaded:
-            self.progress.phase = "loading"
-            self._give(self.system, "load", "load", orders.device, seconds=LOAD_SECONDS)
+            self.load()
             return
         self.progress.phase = "running"
-        batch = self._ready.popleft()
-        asks = [Ask(name, spool.scratch(name), spool.estimate(name)) for name in batch.trial_ids]
+        orders, batch = self.orders, self._ready.popleft()
+        asks = self._asks(batch)
+        upcoming = self._asks(self._ready[0]) if self._ready else []
         seconds = orders.time_limit_s * len(asks)
-        arguments = (asks, batch.seed(orders.seed), orders.words, orders.waveform)
+        arguments = (asks, batch.seed(orders.seed), orders.words, orders.waveform, upcoming)
         self._give(self.system, batch, "answer", *arguments, seconds=seconds)
+
+    def _asks(self, batch: Batch) -> list[Ask]:
+        return [Ask(name, self.spool.scratch(name), self.spool.estimate(name)) for name in batch.trial_ids]
+
+    def load(self) -> None:
+        """Have the system load its weights; done when :attr:`loaded` says so."""
+        self.progress.phase = "loading"
+        self._give(self.system, "load", "load", self.orders.device, seconds=LOAD_SECONDS)
 
     def _give(self, child: Child, work: Any, method: str, *arguments: Any, seconds: float) -> None:
         """Ask a child; one that died while it was idle is replaced, and the work taken as lost."""
@@ -203,7 +205,7 @@ class Engine:
         assert state.input_digest is not None
         report = RenderReport(state.input_digest, 0.0, 0.0)
         has_estimate = state.output_digest is not None
-        self._live[trial_id] = Live(self.orders.task.trial(trial_id), report, has_estimate, state.text)
+        self._live[trial_id] = Live(self.trials.trial(trial_id), report, has_estimate, state.text)
         self._jobs.append(PoolJob("score", trial_id))
 
     # -- taking in results -------------------------------------------------------------------
@@ -363,9 +365,7 @@ class Engine:
         self._finish(trial_id, self._failed(self._live[trial_id].trial, f"{failure.type}: {failure.message}"))
 
     def _failed(self, trial: Trial, reason: str) -> dict[str, Score]:
-        orders = self.orders
-        needs = at_hand(trial, waveform=orders.waveform, words=orders.words, aligned=orders.aligned)
-        return failure_scores(orders.metrics, needs, reason)
+        return failed_scores(self.orders, trial, reason)
 
     def _finish(self, trial_id: str, scores: dict[str, Score], baselines: dict[str, Score] | None = None) -> None:
         self._record_scores(trial_id, scores, baselines)
@@ -387,27 +387,9 @@ class Engine:
         self.spool.release(trial_id)
 
     def _add_trial(self, live: Live, answer: Answer) -> None:
-        report, trial = live.report, live.trial
-        row = {
-            "trial_id": trial.trial_id,
-            "status": answer.status,
-            "error": asdict(answer.failure) if answer.failure else None,
-            "input_digest": report.input_digest if report else None,
-            "duration_s": report.seconds if report else None,
-            "output": asdict(answer.output) if answer.output else None,
-            "text": answer.text,
-            "time": {"render_s": report.render_s if report else None, "compute_s": answer.compute_s},
-            "conditions": {"query_kind": _offered(trial), **trial.conditions},
-            "clusters": dict(trial.clusters),
-        }
-        self.folder.add_trial(row)
+        self.folder.add_trial(trial_row(live.trial, live.report, answer))
         self.progress.answered += 1
         self.progress.failed += answer.status != "ok"
-
-
-def _offered(trial: Trial) -> str:
-    """What a system may be told about the target of a trial, in one word for each kind."""
-    return "+".join(sorted(trial.query.kinds - {QueryKind.TRUTH}))
 
 
 def _obituary(child: Child) -> Failure:
@@ -420,8 +402,3 @@ def _stop_if_fatal(trouble: Trouble) -> None:
     """A full disk is nobody's fault and costs no trial: the run stops and can be resumed."""
     if trouble.errno in (errno.ENOSPC, errno.EDQUOT):
         raise DiskFull(trouble.message)
-
-
-class DiskFull(CannotMeasure):
-    def __init__(self, message: str) -> None:
-        super().__init__(f"The disk is full ({message}). Make room and give the same command again: the run goes on.")

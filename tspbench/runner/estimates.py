@@ -74,7 +74,9 @@ class EstimatesService:
     def load(self, device: str) -> None:
         """Nothing to load."""
 
-    def answer(self, asks: Sequence[Ask], seed: int, words: bool, waveform: bool) -> list[Answer]:
+    def answer(
+        self, asks: Sequence[Ask], seed: int, words: bool, waveform: bool, upcoming: Sequence[Ask] = ()
+    ) -> list[Answer]:
         """Read the files of some trials."""
         return [self._answer(ask, words, waveform) for ask in asks]
 

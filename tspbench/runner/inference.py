@@ -7,6 +7,8 @@ import random
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,10 @@ import numpy as np
 
 from tspbench import audio, decode
 from tspbench.errors import MissingWeights, UsageError
-from tspbench.runner.answers import Answer, Ask, Failure, Output, Prepared, SystemInfo
+from tspbench.prefix import Prefix, cut_off, declared, put_before
+from tspbench.runner.answers import Answer, Ask, Failure, Output, SystemInfo
+from tspbench.runner.feed import Fed, Feed
+from tspbench.runner.parts import Parts
 from tspbench.runner.spool import write_samples
 from tspbench.system import BUNDLED, System, SystemRef, import_class, parse_options
 from tspbench.types import Audio, QueryKind
@@ -34,6 +39,7 @@ class SystemService:
         cls = import_class(ref)
         self.options = parse_options(cls, options)
         self.system: System = cls(**self.options)
+        self._feed, self._parts = Feed(), Parts()
 
     def describe(self) -> SystemInfo:
         """What the system declares, and the digest of its code, options and weights."""
@@ -61,29 +67,58 @@ class SystemService:
             weights=weights,
             precision=str(getattr(system, "precision", "float32")),
             hint=str(getattr(system, "hint", "")),
+            prefix=self.prefix,
         )
+
+    @cached_property
+    def prefix(self) -> Prefix | None:
+        """How the system wants its enrolment before the mixture, if it does."""
+        said = getattr(self.system, "enrolment_prefix", None)
+        return declared(type(self.system).__name__, said, _queries(self.system))
 
     def load(self, device: str) -> None:
         """Load the weights."""
         getattr(self.system, "load", lambda device: None)(device)
 
-    def answer(self, asks: Sequence[Ask], seed: int, words: bool, waveform: bool) -> list[Answer]:
-        """Run one batch. An exception here is the whole batch's; see the engine for who is to blame."""
-        prepared = [Prepared.load(ask.scratch) for ask in asks]
-        lengths = np.array([len(item.mixture) for item in prepared], dtype=np.int64)
-        mixtures = np.stack([audio.fit(item.mixture, int(lengths.max())) for item in prepared])
-        queries = [item.query for item in prepared]
+    def answer(
+        self, asks: Sequence[Ask], seed: int, words: bool, waveform: bool, upcoming: Sequence[Ask] = ()
+    ) -> list[Answer]:
+        """Run one batch, and meanwhile read the ``upcoming`` one.
+
+        An exception here is the whole batch's; see the engine for who is to blame.
+        """
+        fed = self._feed.take(asks)
+        self._feed.read_ahead(upcoming)
+        parts = self._parts.answer(fed, lambda part: self._respond(part, seed, words, waveform))
+        replies = [reply for _, replies in parts for reply in replies]
+        return [_answer(ask, reply) for ask, reply in zip(asks, replies, strict=True)]
+
+    def _respond(self, fed: Fed, seed: int, words: bool, waveform: bool) -> list[Reply]:
+        given, spans, queries = put_before(fed.mixtures, fed.lengths, fed.queries, self.prefix)
+        shape, count = given.shape, len(fed.lengths)
         seed_everything(seed)
         start = time.perf_counter()
-        texts = self.system.transcribe(mixtures.copy(), lengths, queries) if words else None
-        estimates = self.system.extract(mixtures, lengths, queries) if waveform else None
-        seconds = (time.perf_counter() - start) / len(asks)
-        words_of = checked_texts(texts, len(asks)) if words else [None] * len(asks)
-        checked = checked_estimates(estimates, mixtures.shape) if waveform else [None] * len(asks)
+        texts = self.system.transcribe(given.copy(), spans, queries) if words else None
+        estimates = to_numpy(self.system.extract(given, spans, queries)) if waveform else None
+        seconds = (time.perf_counter() - start) / count
+        words_of = checked_texts(texts, count) if words else [None] * count
+        rows: Any = [None] * count
+        if waveform:
+            rows = cut_off(checked_estimates(estimates, shape), spans, queries, fed.mixtures.shape[1])
         return [
-            _answer(ask, item.query.sample_rate, text, None if row is None else row[:length], seconds)
-            for ask, item, text, row, length in zip(asks, prepared, words_of, checked, lengths, strict=True)
+            Reply(query.sample_rate, text, None if row is None else row[:length], seconds)
+            for query, text, row, length in zip(fed.queries, words_of, rows, fed.lengths, strict=True)
         ]
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What a system said on one mixture: words, a waveform (T,) at a rate, or both, in so many seconds."""
+
+    sample_rate: int
+    text: str | None
+    estimate: Audio | None
+    seconds: float
 
 
 def seed_everything(seed: int) -> None:
@@ -102,13 +137,14 @@ def to_numpy(value: Any) -> Any:
     return np.asarray(value)
 
 
-def _answer(ask: Ask, rate: int, text: str | None, estimate: Audio | None, seconds: float) -> Answer:
+def _answer(ask: Ask, reply: Reply) -> Answer:
+    text, estimate, seconds = reply.text, reply.estimate, reply.seconds
     if estimate is None:
         return Answer(ask.trial_id, text=text, compute_s=seconds)
     if not np.isfinite(estimate).all():
         return Answer(ask.trial_id, "failed", failure=Failure("not_finite", "the output holds NaN or infinity"))
     write_samples(ask.estimate, estimate)
-    return Answer(ask.trial_id, output=measure(estimate, rate), text=text, compute_s=seconds)
+    return Answer(ask.trial_id, output=measure(estimate, reply.sample_rate), text=text, compute_s=seconds)
 
 
 def measure(estimate: Audio, rate: int, notes: tuple[str, ...] = ()) -> Output:
@@ -194,7 +230,7 @@ def _own_modules(ref: SystemRef) -> dict[str, Path]:
         return {
             name: file
             for name, file in loaded.items()
-            if folder in file.parents and not any(home in file.parents for home in homes)
+            if folder in file.parents and file.is_file() and not any(home in file.parents for home in homes)
         }
     package = BUNDLED if ref.module.startswith(f"{BUNDLED}.") else ref.module.partition(".")[0]
     return {name: file for name, file in loaded.items() if name == package or name.startswith(package + ".")}

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from tspbench.metrics import Metric, Score
+from tspbench.runner.orders import Journal
 from tspbench.store import RunFolder, read_lines
 
 WORST = 10
@@ -33,7 +34,7 @@ class Keeper:
             if row["metric"] == self.metric.id and folder.kept(row["trial_id"]).exists():
                 heapq.heappush(self._kept, (self._badness(row["value"]), row["trial_id"]))
 
-    def place(self, folder: RunFolder, trial_id: str) -> Path | None:
+    def place(self, folder: Journal, trial_id: str) -> Path | None:
         """Where the scorer shall write the estimate, if anywhere."""
         state = folder.states.get(trial_id)
         judged = state is not None and self.metric.id in state.scored
@@ -41,7 +42,7 @@ class Keeper:
             return None
         return folder.kept(trial_id)
 
-    def scored(self, folder: RunFolder, trial_id: str, scores: Mapping[str, Score]) -> None:
+    def scored(self, folder: Journal, trial_id: str, scores: Mapping[str, Score]) -> None:
         """Drop the best of the kept when there are too many."""
         if self.policy != "worst" or self.metric.id not in scores or not folder.kept(trial_id).exists():
             return

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 from tspbench.metrics import Metric, Need, Score, Status
 from tspbench.metrics.evaluate import REASONS
+from tspbench.runner.orders import Journal
 from tspbench.runner.spool import Spool
-from tspbench.store import FINISHED, RunFolder
+from tspbench.store import FINISHED
 from tspbench.types import Role, Trial
 
 
@@ -39,7 +40,7 @@ class Todo:
     """Failed before; only their score lines are missing."""
 
 
-def todo(ids: Sequence[str], batch_size: int, folder: RunFolder, spool: Spool) -> Todo:
+def todo(ids: Sequence[str], batch_size: int, folder: Journal, spool: Spool) -> Todo:
     """What is left of a run.
 
     A batch with one unanswered trial is answered again whole: its composition

@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from tspbench import decode, environment
+from tspbench.activity import CLASSES, FRAME_RATE, origins, rules
 from tspbench.baselines import package_versions
 from tspbench.dialect import spoken_on
 from tspbench.errors import MissingExtra, MissingWeights, UsageError
 from tspbench.metrics import Metric, Need, resolve_all
 from tspbench.runner.answers import SystemInfo, Trouble
 from tspbench.runner.keep import Policy
-from tspbench.runner.process import Child
+from tspbench.runner.process import Child, ChildDied
 from tspbench.sealed import file_name
 from tspbench.system import Card
 from tspbench.task import Task, load_task, servable
-from tspbench.types import TaskKind
+from tspbench.types import QueryKind, TaskKind
 
 Device = Literal["auto", "cpu", "cuda"]
+Executor = Literal["local", "ray"]
 RUNS = Path("runs")
 
 
@@ -46,17 +48,26 @@ class Request:
     available: bool = False
     task_options: tuple[str, ...] = ()
     force_aligned: bool = False
+    executor: Executor = "local"
+    ray_address: str | None = None
+    ray_workers: int | None = None
+    ray_gpus_per_worker: float = 0.0
 
     def __post_init__(self) -> None:
-        for name, choices in (("device", get_args(Device)), ("save_audio", get_args(Policy))):
+        closed = {"device": get_args(Device), "save_audio": get_args(Policy), "executor": get_args(Executor)}
+        for name, choices in closed.items():
             if getattr(self, name) not in choices:
                 raise UsageError(f"--{name.replace('_', '-')} {getattr(self, name)}: choose {' or '.join(choices)}.")
-        for name in ("batch_size", "workers"):
+        for name in ("batch_size", "workers", "ray_workers"):
             value = getattr(self, name)
             if value is not None and (not isinstance(value, int) or value < 1):
                 raise UsageError(f"--{name.replace('_', '-')} must be at least 1, got {value}.")
         if not self.time_limit_s > 0:
             raise UsageError(f"--time-limit must be positive, got {self.time_limit_s}.")
+        if not 0 <= self.ray_gpus_per_worker < float("inf"):
+            raise UsageError(f"--ray-gpus-per-worker must not be negative, got {self.ray_gpus_per_worker}.")
+        if self.executor != "ray" and (self.ray_address or self.ray_workers or self.ray_gpus_per_worker):
+            raise UsageError("Options that begin with --ray- say how to run on a cluster: add --executor ray.")
 
     def load_task(self) -> Task:
         """The trials that are asked for."""
@@ -143,6 +154,18 @@ def instrument_identities(metrics: Sequence[Metric]) -> dict[str, str]:
     return found
 
 
+def describe(child: Child) -> SystemInfo:
+    """What the system in a child process says of itself; UsageError when it cannot be built."""
+    try:
+        value = child.ask("describe")
+    except ChildDied as death:
+        raise UsageError(f"The system cannot be built: {death}.\n{death.log}") from death
+    if isinstance(value, Trouble):
+        raise value.error or UsageError(f"The system cannot be built: {value.kind}: {value.message}\n{value.trace}")
+    assert isinstance(value, SystemInfo)
+    return value
+
+
 def _absent_package(metric: Metric) -> str | None:
     for package in metric.packages:
         try:
@@ -173,20 +196,44 @@ def refuse_misfits(task: Task, info: SystemInfo, card: Card | None) -> None:
         if not servable(info.queries, trial.query):
             wanted = " or ".join(sorted(k for k in info.queries if not k.negative))
             offered = ", ".join(sorted(k for k in trial.query.kinds if k != "truth")) or "nothing"
-            raise UsageError(
+            said = (
                 f"The system {info.label!r} needs to be told {wanted}; "
-                f"trial {trial.trial_id!r} of {task.info.name!r} offers {offered}. {info.hint}".rstrip()
+                f"trial {trial.trial_id!r} of {task.info.name!r} offers {offered}."
             )
+            raise UsageError(" ".join(filter(None, (said, info.hint, _how_to(task, info)))))
 
 
-def choose_device(asked: Device, card: Card | None) -> str:
-    """``cpu`` or ``cuda``; ``auto`` takes CUDA where there is a device and the system can use it."""
+CUE_OF = {QueryKind.ACTIVITY_MASK: "activity", QueryKind.ENROLMENT: "enrolment", QueryKind.SPEAKER_VECTOR: "vector"}
+"""What the task option ``cue`` calls them."""
+
+
+def _how_to(task: Task, info: SystemInfo) -> str:
+    """What to type so that the trials offer what a system wants, where there is a way."""
+    declared = task.info.protocols[0].options if task.info.protocols else task.info.options
+    wanted = {CUE_OF[kind] for kind in info.queries if kind in CUE_OF}
+    choices = [choice for option in declared if option.name == "cue" for choice in option.choices]
+    fitting = next((choice for choice in choices if wanted & set(choice.split("+"))), None)
+    if fitting:
+        return f"Add --task-option cue={fitting}."
+    if QueryKind.ACTIVITY_MASK in info.queries:
+        return 'A trial list offers a mask by "activity_mask": {"rule": "energy"} in its queries.'
+    return ""
+
+
+def choose_device(asked: Device, card: Card | None, per_worker: float | None = None) -> str:
+    """``cpu`` or ``cuda``; ``auto`` takes CUDA where there is a device and the system can use it.
+
+    ``per_worker``: the GPUs that each worker of a cluster is given; None to ask this machine.
+    """
     can_use = "cuda" in card.devices if card else True
-    if asked == "cuda" and not environment.cuda_devices():
-        raise UsageError("--device cuda: the driver reports no CUDA device here. Use --device cpu.")
+    there = environment.cuda_devices() if per_worker is None else per_worker
+    if asked == "cuda" and not there:
+        why = "the driver reports no CUDA device here" if per_worker is None else "workers get no GPU"
+        what = "Use --device cpu" if per_worker is None else "Add --ray-gpus-per-worker 1"
+        raise UsageError(f"--device cuda: {why}. {what}.")
     if asked != "auto":
         return asked
-    return "cuda" if can_use and environment.cuda_devices() and importlib.util.find_spec("torch") else "cpu"
+    return "cuda" if can_use and there and importlib.util.find_spec("torch") else "cpu"
 
 
 def identity(task: Task, info: SystemInfo, request: Request, device: str, batch_size: int) -> dict[str, Any]:
@@ -201,6 +248,25 @@ def identity(task: Task, info: SystemInfo, request: Request, device: str, batch_
                      "device": device, "precision": info.precision,
                      **({"alignment": "forced"} if forced(info, request) else {})},
     }  # fmt: skip
+
+
+def side_information(task: Task, info: SystemInfo, card: Card | None) -> list[str]:
+    """What the system is told beyond the common cue: by its card, by its options, by the trials' masks."""
+    told = list(card.side_information if card else ())
+    if not told and QueryKind.TRUTH in info.queries:
+        told = ["the target"]  # by its options, whatever its card says
+    masks = origins(trial.query for trial in task) if QueryKind.ACTIVITY_MASK in info.queries else []
+    return [*told, *(text for text in masks if text not in told)]
+
+
+def cues(task: Task, info: SystemInfo) -> dict[str, Any]:
+    """How cues were prepared that the harness makes, as ``run.json`` states it."""
+    found: dict[str, Any] = {}
+    if QueryKind.ACTIVITY_MASK in info.queries and (made := rules(trial.query for trial in task)):
+        found["activity_mask"] = {"frames_per_s": FRAME_RATE, "classes": list(CLASSES), "made_by": made}
+    if info.prefix is not None:
+        found["enrolment_prefix"] = asdict(info.prefix)
+    return found
 
 
 def forced(info: SystemInfo, request: Request) -> bool:

@@ -8,30 +8,36 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tspbench import environment, summary
 from tspbench.baselines import UPPER, Baselines
 from tspbench.errors import CannotMeasure, UsageError, nearest
 from tspbench.manifest import LABEL, LABEL_RULE
 from tspbench.runner import request as ask
-from tspbench.runner.answers import SystemInfo, Trouble
-from tspbench.runner.engine import DiskFull, Engine, Orders, Progress
+from tspbench.runner.answers import SystemInfo
+from tspbench.runner.dispatch import Dispatcher
+from tspbench.runner.engine import Engine
 from tspbench.runner.estimates import EstimatesService
 from tspbench.runner.inference import SystemService
 from tspbench.runner.keep import Keeper
-from tspbench.runner.process import Child, ChildDied
+from tspbench.runner.orders import DiskFull, Orders, Outage, Progress
+from tspbench.runner.process import Child
 from tspbench.runner.request import Request
 from tspbench.runner.spool import Spool
+from tspbench.runner.station import Post, versions
 from tspbench.runner.workbench import Setting, Workbench
 from tspbench.store import RunFolder, read_summary, refuse_foreign, refuse_other, set_aside, write_json
 from tspbench.system import Card, SystemRef, find_system
 from tspbench.task import Task
 from tspbench.types import QueryKind
+
+if TYPE_CHECKING:
+    from tspbench.runner.cluster import RayCluster
 
 
 class Observer:
@@ -77,6 +83,10 @@ class Job:
     batch_size: int
     path: Path
     identity: dict[str, Any]
+    cluster: RayCluster | None = None
+    """Where to run it, if not on this machine."""
+    service: tuple[Any, ...] = ()
+    """What ``child`` serves, to be served elsewhere too: a factory and its arguments."""
 
 
 def run_systems(
@@ -99,13 +109,16 @@ def run_systems(
     task = request.load_task()
     chosen = ask.choose_metrics(request.metrics, task, request.dialect)
     with ExitStack() as stack:
+        cluster = _cluster(stack, request)
         children = [_started(stack, SystemService, ref, given[ref.label]) for ref in refs]
-        infos = [describe(child) for child in children]
+        infos = [ask.describe(child) for child in children]
         task.check_audio(lambda done: observer.checking(done, len(task)))
         jobs = [
             _job(request, task, chosen, child, info, ref.card, several=len(refs) > 1)
             for ref, child, info in zip(refs, children, infos, strict=True)
         ]
+        for job, ref in zip(jobs, refs, strict=True):
+            job.cluster, job.service = cluster, (SystemService, ref, given[ref.label])
         return list(_executed(_checked(jobs), observer))
 
 
@@ -125,7 +138,7 @@ def score_estimates(
         if not LABEL.fullmatch(label):
             raise UsageError(f"--name {label!r} cannot name a run. {LABEL_RULE}")
         child = _started(stack, EstimatesService, folder, label, info.kind, info.sample_rate, task.ids)
-        described = describe(child)
+        described = ask.describe(child)
         task.check_audio(lambda done: observer.checking(done, len(task)))
         job = _job(request, task, chosen, child, described, None, several=False)
         return _execute(_checked([job])[0], observer)
@@ -156,23 +169,22 @@ def _started(stack: ExitStack, factory: Callable[..., Any], *arguments: Any) -> 
     return child
 
 
-def describe(child: Child) -> SystemInfo:
-    """What the system in a child process says of itself; UsageError when it cannot be built."""
-    try:
-        value = child.ask("describe")
-    except ChildDied as death:
-        raise UsageError(f"The system cannot be built: {death}.\n{death.log}") from death
-    if isinstance(value, Trouble):
-        raise value.error or UsageError(f"The system cannot be built: {value.kind}: {value.message}\n{value.trace}")
-    assert isinstance(value, SystemInfo)
-    return value
+def _cluster(stack: ExitStack, request: Request) -> RayCluster | None:
+    if request.executor != "ray":
+        return None
+    from tspbench.runner.cluster import RayCluster
+
+    cluster = RayCluster(request.ray_address, request.ray_workers, request.workers or 1, request.ray_gpus_per_worker)
+    stack.callback(cluster.close)
+    return cluster
 
 
 def _job(
     request: Request, task: Task, chosen: ask.Chosen, child: Child, info: SystemInfo, card: Card | None, several: bool
 ) -> Job:
     ask.refuse_misfits(task, info, card)
-    device = ask.choose_device(request.device, card)
+    per_worker = request.ray_gpus_per_worker if request.executor == "ray" else None
+    device = ask.choose_device(request.device, card, per_worker)
     batch_size = request.batch_size or (card.batch_size if card else 1)
     identity = ask.identity(task, info, request, device, batch_size)
     path = ask.default_folder(request, identity, several).absolute()  # a system may change the current folder
@@ -192,6 +204,7 @@ def _checked(jobs: list[Job]) -> list[Job]:
 def _record(job: Job) -> dict[str, Any]:
     card = job.card
     told = QueryKind.TRUTH in job.info.queries  # by its options, whatever its card says
+    cues = ask.cues(job.task, job.info)
     return {
         "run_id": job.identity["system"]["name"] + "-" + datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ"),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -199,7 +212,9 @@ def _record(job: Job) -> dict[str, Any]:
         "metrics": ask.metric_records(job.chosen),
         "role": "bound" if told else card.role if card else "system",
         "aligned": job.info.aligned,
-        "side_information": list(card.side_information if card else ()) or ["the target"] * told,
+        "queries": sorted(job.info.queries),
+        "side_information": ask.side_information(job.task, job.info, card),
+        **({"cues": cues} if cues else {}),
         "synthetic": job.task.info.synthetic,
         "code": environment.code(),
         "environment": environment.environment(),
@@ -258,7 +273,7 @@ def _work(job: Job, folder: RunFolder, baselines: Baselines, observer: Observer)
         _drive(job, folder, baselines, observer)
     except KeyboardInterrupt:
         broken = Broken("Interrupted. The same command goes on where it stopped.")
-    except DiskFull as error:
+    except Outage as error:
         broken = Broken(str(error))
     except (CannotMeasure, UsageError) as error:
         if isinstance(error, UsageError) and not folder.states:
@@ -283,7 +298,6 @@ def _drive(job: Job, folder: RunFolder, baselines: Baselines, observer: Observer
         keep_enrolment=ask.needs_enrolment(job.chosen.metrics),
     )
     orders = Orders(
-        task=job.task,
         metrics=job.chosen.metrics,
         batch_size=job.batch_size,
         seed=job.request.seed,
@@ -296,10 +310,44 @@ def _drive(job: Job, folder: RunFolder, baselines: Baselines, observer: Observer
     keeper = Keeper(job.request.save_audio, job.chosen.metrics[0])
     keeper.resume(folder)
     spool = Spool(folder.path / "spool")
-    with _pool(job.request.workers or environment.cores(), setting) as pool:
-        observe = partial(observer.running, job.info.label)
-        Engine(orders, folder, spool, job.child, pool, baselines, keeper, observe).run()
+    observe = partial(observer.running, job.info.label)
+    if job.cluster is None:
+        size = job.request.workers or environment.cores()
+        _note_executor(folder, {"name": "local", "workers": size})
+        with _pool(size, setting) as pool:
+            Engine(orders, job.task, folder, spool, job.child, pool, baselines, keeper, observe).run()
+    else:
+        crew = job.cluster.crew(_post(job, job.cluster, orders, setting))
+        _note_executor(folder, job.cluster.record())
+        dispatcher = Dispatcher(orders, job.task, folder, spool, crew, baselines, keeper, observe)
+        try:
+            dispatcher.run()
+        finally:
+            folder.record["executors"][-1]["lost"] = dispatcher.lost  # written when the wall time is
     spool.remove()
+
+
+def _post(job: Job, cluster: RayCluster, orders: Orders, setting: Setting) -> Post:
+    """What the stations of a cluster are told."""
+    factory, *arguments = job.service
+    return Post(
+        factory=factory,
+        arguments=tuple(arguments),
+        digest=job.info.digest,
+        setting=setting,
+        orders=replace(orders, metrics=()),
+        metrics=tuple(metric.id for metric in orders.metrics),
+        save_audio=job.request.save_audio,
+        pool=cluster.pool,
+        versions=versions(orders.metrics),
+    )
+
+
+def _note_executor(folder: RunFolder, executor: Mapping[str, Any]) -> None:
+    """Say how this stretch of the run is carried out: no part of its identity."""
+    before = folder.record.get("executors", [])
+    if before[-1:] != [executor]:
+        folder.write_record(executors=[*before, executor])
 
 
 @contextlib.contextmanager

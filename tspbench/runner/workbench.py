@@ -13,7 +13,7 @@ from tspbench.metrics.evaluate import Scored, evaluate
 from tspbench.metrics.signals import Signals
 from tspbench.runner.answers import Prepared
 from tspbench.runner.spool import read_samples
-from tspbench.task import Stage
+from tspbench.stage import Stage
 from tspbench.types import QueryKind, Rendered, Role, Trial
 
 
