@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from tspbench.errors import UsageError
 from tspbench.system import System
 from tspbench.systems import weights as published
 from tspbench.systems.batches import equal_lengths
@@ -76,7 +77,11 @@ class TDSpeakerBeam(System):
         estimates = np.zeros_like(mixtures)
         for length, rows in equal_lengths(lengths):
             x = self._signal(mixtures[rows, :length])
-            estimates[rows, :length] = self._network.extract(x, vectors[rows])[:, :length].cpu().numpy()
+            estimates[rows, :length] = self._separated(x, vectors[rows])[:, :length].cpu().numpy()
+        return estimates
+
+    def _separated(self, mixtures: Tensor, vectors: Tensor) -> Tensor:
+        estimates: Tensor = self._network.extract(mixtures, vectors)
         return estimates
 
     def _vectors(self, queries: Sequence[Query]) -> Tensor:
@@ -99,3 +104,34 @@ class TDSpeakerBeam8k(TDSpeakerBeam):
     sample_rate = 8000
     card = "td-speakerbeam-8k"
     config = model.LIBRI2MIX_8K
+
+
+class TDSpeakerBeamMini(TDSpeakerBeam):
+    """The voice of an enrolment, if it is one of the demo tasks' synthetic ones; the weights come with tspbench.
+
+    Parameters
+    ----------
+    shifts
+        Estimates are means over as many delays of the mixture, spread evenly over one stride of the filters (as in
+        Demucs, Defossez et al. 2019, arXiv 1911.13254): the longer the filters, the more it helps.
+    """
+
+    card = "td-speakerbeam-mini"
+    config = model.MINI_16K
+
+    def __init__(
+        self,
+        checkpoint: Path | None = None,
+        weights: Literal["published", "random"] = "published",
+        trust_pickle: bool = False,
+        shifts: int = 4,
+    ) -> None:
+        if shifts < 1:
+            raise UsageError(f"--option shifts={shifts}: must be 1 or more.")
+        super().__init__(checkpoint, weights, trust_pickle)
+        self.shifts = shifts
+
+    def _separated(self, mixtures: Tensor, vectors: Tensor) -> Tensor:
+        delays = [self._network.config.stride * shift // self.shifts for shift in range(self.shifts)]
+        moved = [self._network.extract(F.pad(mixtures, (delay, 0)), vectors)[:, delay:] for delay in delays]
+        return torch.stack(moved).mean(dim=0)

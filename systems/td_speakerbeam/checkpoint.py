@@ -5,6 +5,7 @@ Asteroid's class names (the authors' recipe is built from them) and ESPnet's.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import replace
@@ -97,11 +98,21 @@ def load(state: Mapping[str, Any], path: Path) -> SpeakerBeam:
 
 def _trainers_config(path: Path) -> Config:
     """The architecture that a training here wrote beside its weights."""
-    content = torch.load(path, map_location="cpu", weights_only=True)
     try:
-        return decode(Config, content["config"]["network"])
-    except (DecodeError, KeyError, TypeError) as error:
+        return decode(Config, _beside(path)["config"]["network"])
+    except (DecodeError, KeyError, TypeError, ValueError) as error:
         raise UsageError(f"{path} does not say what network it is of: {error}. Name best.pt or last.pt.") from error
+
+
+def _beside(path: Path) -> Mapping[str, Any]:
+    """What lies beside the tensors of a file."""
+    if weights.refuse_other_files(path) != "safetensors":
+        content: Mapping[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        return content
+    from safetensors import safe_open
+
+    with safe_open(path, framework="pt") as file:
+        return {key: json.loads(text) for key, text in (file.metadata() or {}).items()}
 
 
 # -- names ---------------------------------------------------------------------------------------

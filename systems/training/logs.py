@@ -71,5 +71,9 @@ class Bar:
     def step(self, loss: float) -> None:
         self._bar.update(self._task, advance=1, said=f"loss {loss:.3f}{self._validation}")
 
+    def to(self, done: int) -> None:
+        """So much is done."""
+        self._bar.update(self._task, completed=done)
+
     def validated(self, value: float) -> None:
         self._validation = f", validation {value:.3f}"

@@ -13,6 +13,7 @@ from tspbench import sealed
 from tspbench.errors import CannotMeasure, UsageError
 from tspbench.leaderboard import add
 from tspbench.leaderboard.add import read_cards
+from tspbench.system import known_systems
 
 Finished = Callable[..., Path]
 
@@ -117,6 +118,24 @@ def test_cards_are_kept_while_their_system_is_on_a_board(root: Path, finished: F
     assert set(read_cards(root)) == {"d1"}
     add(finished("nmf", folder="later", identity__system__digest="d2"), root)
     assert set(read_cards(root)) == {"d2"}
+
+
+def test_what_a_cascade_is_told_is_what_its_extractor_is(root: Path, finished: Finished) -> None:
+    options = {"extractor": "nmf", "recogniser": "recogniser"}
+    made = {"identity__system__options": options, "identity__system__digest": "d1"}
+    add(finished("cascade", folder="a", queries=["audio", "text"], **made), root)
+    assert read_cards(root)["d1"]["told"] == ["audio", "text"]
+    add(finished("cascade", folder="b", **made), root)  # written before runs said so
+    card = known_systems()["nmf"].card
+    assert card is not None
+    assert read_cards(root)["d1"]["told"] == sorted(kind.value for kind in card.queries) != ["enrolment"]
+
+
+def test_a_cascade_was_trained_on_what_its_parts_were(root: Path, finished: Finished) -> None:
+    options = {"extractor": "td-speakerbeam", "recogniser": "recogniser"}
+    add(finished("cascade", identity__system__options=options, identity__system__digest="d1"), root)
+    assert read_cards(root)["d1"]["training_sets"] == ["Libri2Mix train-100"]
+    assert read_cards(root)["d1"]["told"] == ["enrolment"]
 
 
 def test_estimates_under_a_bundled_name_do_not_borrow_its_card(root: Path, finished: Finished) -> None:
