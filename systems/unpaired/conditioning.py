@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
 from tspbench.errors import UnknownName, UsageError
 from tspbench.systems.unpaired.cache import CaptionCache, Vectors
@@ -87,7 +87,7 @@ class Conditions:
             raise UsageError("The conditioning 'retrieval' needs a caption cache.")
         return cache.vectors[nearest(audio, cache.vectors)[0]]
 
-    def __call__(self, clips: Tensor) -> Tensor:
+    def __call__(self, clips: Tensor, generator: Generator | None = None) -> Tensor:
         """Conditions (B, size) for clips (B,); new noise at every call, where there is noise."""
         chosen = self.vectors[clips.cpu()]
-        return inject(chosen, self.variance) if self.kind.noisy else chosen
+        return inject(chosen, self.variance, generator) if self.kind.noisy else chosen
