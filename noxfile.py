@@ -18,7 +18,7 @@ LINT_DEPENDENCIES = nox.project.dependency_groups(PYPROJECT, "lint")
 
 BOUNDS = ["mixture", "silence", "clean", "oracle-ibm", "oracle-irm", "oracle-psm"]
 BUNDLED = {
-    "lass-demo": ["nmf", "clapsep-mini"],
+    "lass-demo": ["nmf", "clapsep-mini", "unpaired-mini"],
     "tse-demo": ["nmf", "td-speakerbeam-mini"],
     "tsasr-demo": ["nmf", "cascade-mini"],
 }
