@@ -16,12 +16,13 @@ from torch import Tensor
 
 from tspbench.cli.steps import Steps
 from tspbench.errors import TspbenchError
-from tspbench.systems.clapsep_mini import curve, files, learning, sounds
+from tspbench.systems.clapsep_mini import files, learning, sounds
 from tspbench.systems.clapsep_mini.captions import captions_for
 from tspbench.systems.clapsep_mini.data import Batch, Cast, MixtureMaker, PairMaker, Pairs, Vectors
 from tspbench.systems.clapsep_mini.learning import Averaged, Cosine
 from tspbench.systems.clapsep_mini.model import Encoder, Separator
 from tspbench.systems.clapsep_mini.sounds import Library
+from tspbench.systems.training import curve
 from tspbench.systems.training.logs import Log
 from tspbench.systems.training.recipes import Recipe
 from tspbench.systems.training.trainer import Trainer
@@ -38,6 +39,10 @@ FOLDS, VALIDATION_FOLD = (1, 2, 3), 4
 VALIDATION_SEED = 900_000
 """Synthetic sounds of the validation have seeds from here on, those of the training from 0."""
 REAL_SHARE = 0.6
+PARTS = "parts.csv"
+"""A row per validation: the step, then one column for each thing that was measured."""
+PANELS = {"": "validation", "_worse": "validation, share of trials made worse"}
+"""Of the learning curve, by the ending of the columns."""
 
 
 @dataclass(frozen=True)
@@ -180,7 +185,7 @@ def _fit(
         values = validate()
         step = int(network.updates)
         if not logs:
-            logs.append(Log(folder / curve.PARTS, tuple(values), after=step - 1))
+            logs.append(Log(folder / PARTS, tuple(values), after=step - 1))
         logs[0].write(step, *values.values())
         return sum(values[part] for part in ("real", "synthetic")) / 2
 
@@ -189,7 +194,7 @@ def _fit(
     trainer.fit()
     for log in logs:
         log.close()
-    curve.draw(folder)
+    curve.draw(folder, PANELS, PARTS)
 
 
 if __name__ == "__main__":

@@ -136,7 +136,7 @@ def make(out: Path, speech: Path, settings: Settings, console: Console) -> Path:
     with Bar("training speech", 0, settings.each * len(VOICES), console) as bar:
         table = speak(speech, settings.each, settings.seed, bar.to)
     fit(Speech.read(table), out, settings, console)
-    draw(out, "SI-SDR improvement on sentences that are held back (dB)")
+    draw(out, {"": "SI-SDR improvement on sentences that are held back (dB)"})
     file = out / f"{NAME}.safetensors"
     export(out / BEST, file)
     console.print(f"{file}: {file.stat().st_size} bytes, sha256 {hashlib.sha256(file.read_bytes()).hexdigest()}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from tspbench.systems.training.trainer import LOSSES, VALIDATIONS
@@ -15,25 +15,32 @@ SMOOTH = 50
 Points = Sequence[tuple[float, float]]
 
 
-def draw(folder: Path, validation: str, log: str = VALIDATIONS) -> Path:
-    """Draw ``curve.svg``: a panel for ``losses.csv``, and one with a line for each column of the validations.
+def draw(folder: Path, titles: Mapping[str, str], log: str = VALIDATIONS) -> Path:
+    """Draw ``curve.svg``: a panel for ``losses.csv``, and panels for the columns of the validations.
 
     Parameters
     ----------
-    validation
-        What the second panel is called.
+    titles
+        What the panels are called, by the ending of the columns that they hold; a
+        column goes where the longest ending fits, so ``""`` takes all others.
     log
-        The file of the validations in the folder; without it there is no such panel.
+        The file of the validations in the folder; without it there are no such panels.
     """
-    losses = {"loss": _smoothed(_columns(folder / LOSSES).get("loss", ()))}
-    panels = [_panel(f"loss, mean of {SMOOTH} steps", losses, TOP)]
-    if (folder / log).exists():
-        panels.append(_panel(validation, _columns(folder / log), TOP + HEIGHT + GAP))
+    shown = [(f"loss, mean of {SMOOTH} steps", {"loss": _smoothed(_columns(folder / LOSSES).get("loss", ()))})]
+    columns = _columns(folder / log) if (folder / log).exists() else {}
+    for ending, title in titles.items():
+        lines = {name: points for name, points in columns.items() if _ending(name, titles) == ending}
+        shown += [(title, lines)] if lines else []
+    panels = [_panel(title, lines, TOP + i * (HEIGHT + GAP)) for i, (title, lines) in enumerate(shown)]
     size = f"0 0 {LEFT + WIDTH + RIGHT} {TOP + len(panels) * (HEIGHT + GAP)}"
     head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{size}" font-family="sans-serif" font-size="12">'
     path = folder / PICTURE
     path.write_text(f'{head}<rect width="100%" height="100%" fill="white"/>{"".join(panels)}</svg>\n', encoding="utf-8")
     return path
+
+
+def _ending(name: str, endings: Iterable[str]) -> str | None:
+    return max((ending for ending in endings if name.endswith(ending)), key=len, default=None)
 
 
 def _columns(path: Path) -> dict[str, Points]:

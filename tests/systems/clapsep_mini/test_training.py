@@ -15,7 +15,8 @@ from click.testing import CliRunner
 torch = pytest.importorskip("torch")
 train = pytest.importorskip("tspbench.systems.clapsep_mini.train")
 
-from tspbench.systems.clapsep_mini import curve, data, files, learning, model, sounds  # noqa: E402
+from tspbench.systems.clapsep_mini import data, files, learning, model, sounds  # noqa: E402
+from tspbench.systems.training import curve  # noqa: E402
 
 NAMES = ("dog_bark", "rain", "siren", "telephone")
 
@@ -59,9 +60,9 @@ def test_a_training_that_broke_off_ends_as_one_that_did_not(
     parts = learn(corpus, encoder, tmp_path / "parts", batches)
     for (key, one), other in zip(whole.state_dict().items(), parts.state_dict().values(), strict=True):
         assert torch.equal(one, other), key
-    for name in ("losses.csv", curve.PARTS):
+    for name in ("losses.csv", train.PARTS):
         assert (tmp_path / "whole" / name).read_text() == (tmp_path / "parts" / name).read_text()
-    with (tmp_path / "parts" / curve.PARTS).open() as file:
+    with (tmp_path / "parts" / train.PARTS).open() as file:
         assert [row["step"] for row in csv.DictReader(file)] == ["2", "4"]
     assert "real_worse" in (tmp_path / "whole" / "curve.svg").read_text()
 
@@ -149,8 +150,8 @@ def test_the_curve_shows_the_logs(tmp_path: Path) -> None:
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
-    (tmp_path / curve.PARTS).write_text("step,real\n100,1\n200,3\n")
-    drawn = ElementTree.parse(curve.draw(tmp_path))
+    (tmp_path / train.PARTS).write_text("step,real\n100,1\n200,3\n")
+    drawn = ElementTree.parse(curve.draw(tmp_path, train.PANELS, train.PARTS))
     lines = [each.attrib["points"].split() for each in drawn.iter("{http://www.w3.org/2000/svg}polyline")]
     loss, real = ([tuple(map(float, point.split(","))) for point in points] for points in lines)
     assert len(loss) == 4
