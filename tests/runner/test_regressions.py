@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
+import types
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,12 @@ import pytest
 import soundfile
 
 from tspbench.errors import MissingWeights, OtherIdentity, UsageError
+from tspbench.runner.inference import SystemService
 from tspbench.runner.orders import Progress
 from tspbench.runner.request import Request
 from tspbench.runner.run import Observer, Outcome, run_systems, score_estimates
 from tspbench.store import RunFolder, read_lines, read_record
+from tspbench.system import find_system
 
 HERE = Path(__file__).parent / "regression_systems.py"
 USUAL = Path(__file__).parent / "systems_under_test.py"
@@ -367,3 +370,19 @@ def test_two_systems_of_one_name_are_refused(tiny: Callable[..., Path], tmp_path
 def test_settings_that_do_not_exist_are_refused(setting: str, value: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=value):
         Request(task="lass-demo", out=tmp_path / "out", **{setting: value})
+
+
+def test_modules_whose_file_does_not_exist_are_not_part_of_a_system(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """torch.ops calls its file ``_ops.py``: relative to a system's own folder it names nothing."""
+    (tmp_path / "mine.py").write_text(
+        "class Mine:\n    def extract(self, mixtures, lengths, queries):\n        return 0\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    service = SystemService(find_system("mine.py:Mine"), {})
+    before = service.describe().code_digest
+    phantom = types.ModuleType("phantom")
+    phantom.__file__ = "_phantom.py"
+    monkeypatch.setitem(sys.modules, "phantom", phantom)
+    assert service.describe().code_digest == before
