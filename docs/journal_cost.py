@@ -23,6 +23,7 @@ from tspbench.runner.dispatch import Dispatcher, Lost
 from tspbench.runner.keep import Keeper
 from tspbench.runner.lines import trial_row
 from tspbench.runner.orders import Orders
+from tspbench.runner.plan import batches
 from tspbench.runner.spool import Spool
 from tspbench.runner.station import Done, Lot, Report
 from tspbench.runner.workbench import RenderReport
@@ -95,7 +96,7 @@ def seconds(task: Task, folder: Path, batch_size: int) -> tuple[float, int]:
     spool = Spool(folder / "spool")
     dispatcher = Dispatcher(orders, task, run, spool, crew, Baselines(folder), keeper, lambda progress: None)
     start = time.process_time()
-    dispatcher.run()
+    dispatcher.run(batches(task.ids, batch_size))
     spent = time.process_time() - start
     run.close()
     assert dispatcher.progress.scored == len(task)

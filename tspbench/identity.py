@@ -8,7 +8,7 @@ from typing import Any
 from tspbench.errors import OtherIdentity
 from tspbench.sealed import Sealed
 
-MANNER = ("batch_size", "device", "precision", "seed")
+MANNER = ("batch_order", "batch_size", "device", "precision", "seed")
 """Parts of the protocol that say how a system was run, not what was asked of it: told, not refused."""
 NAMES = ("name", "of")
 """Parts of the task's identity that its digest makes redundant."""

@@ -18,6 +18,7 @@ from tspbench.runner.dispatch import Dispatcher, Lost
 from tspbench.runner.keep import Keeper
 from tspbench.runner.lines import trial_row
 from tspbench.runner.orders import Orders
+from tspbench.runner.plan import batches
 from tspbench.runner.spool import Spool
 from tspbench.runner.station import Done, Lot, Report
 from tspbench.runner.workbench import RenderReport
@@ -121,7 +122,8 @@ def spent(
         monkeypatch.setattr(dispatch, "time", SimpleNamespace(monotonic=lambda: crew.now))
         spool, keeper = Spool(folder.path / "spool"), Keeper("none", metrics[0])
         task = load_task(str(tiny(trials)))
-        Dispatcher(orders, task, folder, spool, crew, Baselines(tmp_path), keeper, lambda _: None).run()
+        dispatcher = Dispatcher(orders, task, folder, spool, crew, Baselines(tmp_path), keeper, lambda _: None)
+        dispatcher.run(batches(task.ids, batch_size))
         folder.close()
         rows = [row["trial_id"] for row in read_lines(folder.path / "scores.jsonl")]
         assert sorted(rows) == sorted(task.ids)

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from tspbench import audio
 from tspbench.metrics import Need, Score, Status, resolve
-from tspbench.runner.plan import Batch, Todo, at_hand, failure_scores
-from tspbench.runner.plan import todo as plan
+from tspbench.runner import plan
+from tspbench.runner.plan import ORDER, WINDOW, Batch, Todo, at_hand, batches, failure_scores
 from tspbench.runner.spool import Spool, write_samples
 from tspbench.store import RunFolder
 from tspbench.types import Role, Source, Trial
@@ -30,7 +30,7 @@ def folder(tmp_path: Path) -> Iterator[RunFolder]:
 
 
 def todo(ids: Sequence[str], size: int, folder: RunFolder) -> Todo:
-    return plan(ids, size, folder, Spool(folder.path / "spool"))
+    return plan.todo(batches(ids, size), folder, Spool(folder.path / "spool"))
 
 
 def answer(folder: RunFolder, trial_id: str, *, status: str = "ok", waits: bool = True, words: bool = False) -> None:
@@ -158,3 +158,35 @@ def test_a_failure_is_a_failed_score_of_every_metric_that_could_have_had_one() -
     assert failures(present, aligned=False)["snr"] is none
     everything = frozenset(Need)
     assert failure_scores([resolve("snr")], everything, "crashed: x") == {"snr": failed}
+
+
+SECONDS = st.lists(st.floats(0.1, 60), min_size=1, max_size=300)
+
+
+@given(seconds=SECONDS, size=st.integers(2, 5))
+def test_batches_of_like_lengths_hold_every_trial_once_and_pad_no_more(seconds: list[float], size: int) -> None:
+    ids = [str(i) for i in range(len(seconds))]
+    planned = batches(ids, size, seconds)
+    assert sorted(name for batch in planned for name in batch.trial_ids) == sorted(ids)
+    assert [len(batch.trial_ids) for batch in planned] == [len(batch.trial_ids) for batch in batches(ids, size)]
+    assert padded(planned, seconds) <= padded(batches(ids, size), seconds) + 1e-6
+
+
+def padded(planned: Sequence[Batch], seconds: Sequence[float]) -> float:
+    """Seconds that the batches take when every mixture of one is as long as its longest."""
+    return sum(len(batch.trial_ids) * max(seconds[int(name)] for name in batch.trial_ids) for batch in planned)
+
+
+def test_lengths_are_put_in_order_within_a_window_only() -> None:
+    count = 2 * WINDOW * 2
+    planned = batches([str(i) for i in range(count)], 2, [float(i) for i in range(count)])
+    half = count // 2
+    assert planned[0].trial_ids == (str(half - 1), str(half - 2))
+    assert {name for batch in planned[:WINDOW] for name in batch.trial_ids} == {str(i) for i in range(half)}
+    assert str(WINDOW) in ORDER
+
+
+def test_alone_or_of_unknown_lengths_trials_keep_their_order() -> None:
+    ids = [str(i) for i in range(7)]
+    assert [batch.trial_ids for batch in batches(ids, 1, range(7))] == [(name,) for name in ids]
+    assert batches(ids, 3, [0.0] * 7) == batches(ids, 3)

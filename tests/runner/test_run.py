@@ -125,9 +125,9 @@ def test_batches_of_several_reach_the_system_together(tiny: Callable[..., Path],
     peaks = {row["trial_id"]: row["output"]["peak"] for row in rows(outcome, "trials")}
     alone = run("BatchAware", task, tmp_path / "alone", batch_size=1, metrics=("snr",))
     single = {row["trial_id"]: row["output"]["peak"] for row in rows(alone, "trials")}
-    for name in ("t0", "t1", "t2", "t3"):
+    for name in ("t1", "t2", "t3", "t4"):  # the longest go together
         assert peaks[name] == pytest.approx(single[name] * 2 / 3, rel=1e-5)
-    assert peaks["t4"] == pytest.approx(single["t4"], rel=1e-5)
+    assert peaks["t0"] == pytest.approx(single["t0"], rel=1e-5)
 
 
 def test_saved_audio_is_the_estimate(tiny: Callable[..., Path], tmp_path: Path) -> None:
@@ -278,4 +278,8 @@ def test_a_batch_that_does_not_fit_into_memory_is_answered_in_parts(tiny: Callab
     assert outcome.status == "sealed"
     assert outcome.summary["trials"]["ok"] == 16
     assert [row["value"] for row in rows(outcome, "scores") if row["metric"] == "si_sdr_i"] == [0.0] * 16
-    assert log.read_text().split() == ["8", "4", *["2"] * 4, *["2"] * 4]  # what did not fit is not tried again
+    tried = log.read_text().split()
+    assert sum(size == "2" for size in tried) == 8
+    assert tried.count("8") == 1  # what did not fit is not tried again
+    assert tried[:3] == ["8", "4", "2"]
+    assert tried.count("4") <= 4  # and less only where the mixtures are shorter

@@ -110,6 +110,7 @@ class Answer:
     text: str | None = None
     failure: Failure | None = None
     compute_s: float | None = None
+    idle_s: float | None = None
 
 
 @dataclass(frozen=True)

@@ -100,7 +100,7 @@ class Dispatcher:
         self.lost = self._deaths = 0
         self._sign = time.monotonic()
 
-    def run(self) -> None:
+    def run(self, planned: Sequence[Batch]) -> None:
         """Work until every trial has its lines.
 
         Raises
@@ -109,7 +109,7 @@ class Dispatcher:
             The run cannot go on: what a station could not mend, or no station is left.
         """
         self.progress.count(self.folder.states.values())
-        left = todo(self.task.ids, self.orders.batch_size, self.folder, self.spool)
+        left = todo(planned, self.folder, self.spool)
         for trial_id in left.failed:
             self._finish(Done(trial_id, None, self._failed(trial_id, "the system gave no answer"), {}))
         size, answered = self.orders.batch_size, left.to_score

@@ -36,6 +36,8 @@ DEATHS = 10
 """Trials in a row over which a system may die or hang before it is given up."""
 POOL_SECONDS = 900.0
 LOAD_SECONDS = 3600.0
+SETTLE = "settle"
+"""Asks the system's process for the answers that it has not handed over."""
 
 
 @dataclass
@@ -80,11 +82,12 @@ class Engine:
         self._live: dict[str, Live] = {}
         self._unrendered: dict[Batch, set[str]] = {}
         self._ready: deque[Batch] = deque()
+        self._owed: list[Batch] = []
         self._jobs: deque[PoolJob] = deque()
         self._deaths = 0
         self._loaded = False
 
-    def run(self) -> None:
+    def run(self, planned: Sequence[Batch]) -> None:
         """Work until every trial has its lines.
 
         Raises
@@ -93,7 +96,7 @@ class Engine:
             The run cannot go on: weights missing, disk full, system unusable.
         """
         self.progress.count(self.folder.states.values())
-        self.take_up(todo(self.trials.ids, self.orders.batch_size, self.folder, self.spool))
+        self.take_up(todo(planned, self.folder, self.spool))
         while self.step():
             self.observe(self.progress)
 
@@ -115,7 +118,7 @@ class Engine:
     def unanswered(self) -> int:
         """Batches that the system has not answered."""
         busy = isinstance(self.system.busy_with, Batch)
-        return len(self._batches) + len(self._unrendered) + len(self._ready) + busy
+        return len(self._batches) + len(self._unrendered) + len(self._ready) + len(self._owed) + busy
 
     @property
     def loaded(self) -> bool:
@@ -150,6 +153,8 @@ class Engine:
     def _dispatch_system(self) -> None:
         waiting = sum(job.method == "score" for job in self._jobs)
         if not self._ready or waiting >= BACKLOG:
+            if self._owed:
+                self._give(self.system, SETTLE, SETTLE, seconds=POOL_SECONDS)
             return
         if not self._loaded:
             self.load()
@@ -238,6 +243,8 @@ class Engine:
             self._take_load(value)
         elif isinstance(work, Batch):
             self._take_answers(work, value)
+        elif work == SETTLE:
+            self._take_owed(value)
         elif work.method == "render":
             self._take_render(work, value)
         else:
@@ -255,9 +262,14 @@ class Engine:
                 self._finish(work.trial_id, self._failed(self._live[work.trial_id].trial, reason))
             return
         self._loaded = False
+        self._ready.extendleft(reversed(self._owed))  # answered, but the answers are lost: nobody's fault
+        self._owed.clear()
         if work == "load":
             raise CannotMeasure(f"The system failed while loading: {failure.message}. {failure.trace}".strip())
-        self._blame(work, failure, again=failure.type != "timed_out")
+        if work == SETTLE:
+            self._deaths += 1
+        else:
+            self._blame(work, failure, again=failure.type != "timed_out")
         if self._deaths >= DEATHS:
             raise CannotMeasure(
                 f"The system failed {DEATHS} trials in a row: {failure.message}. {failure.trace}".strip()
@@ -305,7 +317,21 @@ class Engine:
         if isinstance(value, Trouble):
             self._blame(batch, Failure(value.kind, value.message, value.trace), again=False)
             return
-        for answer in value:
+        self._owed.append(batch)
+        self._settled(value)
+
+    def _take_owed(self, value: list[Answer] | Trouble) -> None:
+        if isinstance(value, Trouble):
+            self.system.replace()
+            self._lost(self.system, SETTLE, Failure(value.kind, value.message, value.trace))
+        else:
+            self._settled(value)
+
+    def _settled(self, answers: Sequence[Answer]) -> None:
+        """Take in the answers of some batches, which may come later than the batches' own replies."""
+        found = {answer.trial_id for answer in answers}
+        self._owed = [batch for batch in self._owed if found.isdisjoint(batch.trial_ids)]
+        for answer in answers:
             if answer.failure is not None:
                 self._fail(answer.trial_id, answer.failure)
             else:

@@ -12,7 +12,7 @@ import soundfile
 from tspbench import audio, decode
 from tspbench.errors import UsageError
 from tspbench.runner.answers import Answer, Ask, Failure, Prepared, SystemInfo
-from tspbench.runner.inference import measure
+from tspbench.runner.finish import measure
 from tspbench.runner.spool import write_samples
 from tspbench.types import TaskKind
 

@@ -7,20 +7,19 @@ import random
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tspbench import audio, decode
+from tspbench import decode
 from tspbench.errors import MissingWeights, UsageError
 from tspbench.prefix import Prefix, cut_off, declared, put_before
-from tspbench.runner.answers import Answer, Ask, Failure, Output, SystemInfo
+from tspbench.runner.answers import Answer, Ask, SystemInfo
 from tspbench.runner.feed import Fed, Feed
+from tspbench.runner.finish import Finisher, Reply
 from tspbench.runner.parts import Parts
-from tspbench.runner.spool import write_samples
 from tspbench.system import BUNDLED, System, SystemRef, import_class, parse_options
 from tspbench.types import Audio, QueryKind
 
@@ -39,7 +38,8 @@ class SystemService:
         cls = import_class(ref)
         self.options = parse_options(cls, options)
         self.system: System = cls(**self.options)
-        self._feed, self._parts = Feed(), Parts()
+        self._feed, self._parts, self._finisher = Feed(), Parts(), Finisher()
+        self._idle_since: float | None = None
 
     def describe(self) -> SystemInfo:
         """What the system declares, and the digest of its code, options and weights."""
@@ -83,42 +83,41 @@ class SystemService:
     def answer(
         self, asks: Sequence[Ask], seed: int, words: bool, waveform: bool, upcoming: Sequence[Ask] = ()
     ) -> list[Answer]:
-        """Run one batch, and meanwhile read the ``upcoming`` one.
+        """Run one batch, and meanwhile read the ``upcoming`` one and finish the one before.
 
-        An exception here is the whole batch's; see the engine for who is to blame.
+        Returns the answers that are finished by now: with an ``upcoming`` batch
+        those of this one come with its reply, or with :meth:`settle`'s. An
+        exception here is the whole batch's; see the engine for who is to blame.
         """
         fed = self._feed.take(asks)
         self._feed.read_ahead(upcoming)
         parts = self._parts.answer(fed, lambda part: self._respond(part, seed, words, waveform))
         replies = [reply for _, replies in parts for reply in replies]
-        return [_answer(ask, reply) for ask, reply in zip(asks, replies, strict=True)]
+        self._finisher.add(asks, replies)
+        return self._finisher.take(behind=1 if upcoming else 0)
+
+    def settle(self) -> list[Answer]:
+        """The answers that are still owed."""
+        return self._finisher.take(behind=0)
 
     def _respond(self, fed: Fed, seed: int, words: bool, waveform: bool) -> list[Reply]:
         given, spans, queries = put_before(fed.mixtures, fed.lengths, fed.queries, self.prefix)
         shape, count = given.shape, len(fed.lengths)
         seed_everything(seed)
         start = time.perf_counter()
+        idle = None if self._idle_since is None else (start - self._idle_since) / count
         texts = self.system.transcribe(given.copy(), spans, queries) if words else None
         estimates = to_numpy(self.system.extract(given, spans, queries)) if waveform else None
-        seconds = (time.perf_counter() - start) / count
+        self._idle_since = time.perf_counter()
+        seconds = (self._idle_since - start) / count
         words_of = checked_texts(texts, count) if words else [None] * count
         rows: Any = [None] * count
         if waveform:
             rows = cut_off(checked_estimates(estimates, shape), spans, queries, fed.mixtures.shape[1])
         return [
-            Reply(query.sample_rate, text, None if row is None else row[:length], seconds)
+            Reply(query.sample_rate, text, None if row is None else row[:length], seconds, idle)
             for query, text, row, length in zip(fed.queries, words_of, rows, fed.lengths, strict=True)
         ]
-
-
-@dataclass(frozen=True)
-class Reply:
-    """What a system said on one mixture: words, a waveform (T,) at a rate, or both, in so many seconds."""
-
-    sample_rate: int
-    text: str | None
-    estimate: Audio | None
-    seconds: float
 
 
 def seed_everything(seed: int) -> None:
@@ -135,32 +134,6 @@ def to_numpy(value: Any) -> Any:
         value = value.detach().cpu()
         value = value.float() if "bfloat16" in str(value.dtype) else value  # NumPy has no such type
     return np.asarray(value)
-
-
-def _answer(ask: Ask, reply: Reply) -> Answer:
-    text, estimate, seconds = reply.text, reply.estimate, reply.seconds
-    if estimate is None:
-        return Answer(ask.trial_id, text=text, compute_s=seconds)
-    if not np.isfinite(estimate).all():
-        return Answer(ask.trial_id, "failed", failure=Failure("not_finite", "the output holds NaN or infinity"))
-    write_samples(ask.estimate, estimate)
-    return Answer(ask.trial_id, output=measure(estimate, reply.sample_rate), text=text, compute_s=seconds)
-
-
-def measure(estimate: Audio, rate: int, notes: tuple[str, ...] = ()) -> Output:
-    """The facts of an estimate (T,) that go into ``trials.jsonl``."""
-    peak = float(np.abs(estimate).max(initial=0.0))
-    rms = float(np.sqrt(np.mean(np.square(estimate, dtype=np.float64)))) if len(estimate) else 0.0
-    return Output(
-        digest=audio.digest(estimate),
-        samples=len(estimate),
-        sample_rate=rate,
-        peak=peak,
-        rms=rms,
-        silent=peak == 0.0,
-        clipped=peak > 1.0,
-        notes=notes,
-    )
 
 
 def checked_estimates(value: Any, shape: tuple[int, ...]) -> Audio:

@@ -23,7 +23,11 @@ def trial_row(trial: Trial, report: RenderReport | None, answer: Answer) -> dict
         "duration_s": report.seconds if report else None,
         "output": asdict(answer.output) if answer.output else None,
         "text": answer.text,
-        "time": {"render_s": report.render_s if report else None, "compute_s": answer.compute_s},
+        "time": {
+            "render_s": report.render_s if report else None,
+            "compute_s": answer.compute_s,
+            "idle_s": answer.idle_s,
+        },
         "conditions": {"query_kind": _offered(trial), **trial.conditions},
         "clusters": dict(trial.clusters),
     }

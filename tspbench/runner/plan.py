@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
 from tspbench.metrics import Metric, Need, Score, Status
@@ -12,6 +12,11 @@ from tspbench.runner.orders import Journal
 from tspbench.runner.spool import Spool
 from tspbench.store import FINISHED
 from tspbench.types import Role, Trial
+
+WINDOW = 32
+"""Batches in a row whose trials are put in order of their lengths."""
+ORDER = f"longest first in every {WINDOW} batches"
+"""How a run's identity tells of that: what a mixture is padded to may change an answer's last digits."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +45,22 @@ class Todo:
     """Failed before; only their score lines are missing."""
 
 
-def todo(ids: Sequence[str], batch_size: int, folder: Journal, spool: Spool) -> Todo:
+def batches(ids: Sequence[str], size: int, seconds: Sequence[float] = ()) -> tuple[Batch, ...]:
+    """All trials of a run in batches of ``size``, the last one maybe smaller.
+
+    With ``seconds``, the lengths of the mixtures, every :data:`WINDOW` batches
+    in a row are made of their trials from the longest to the shortest: little
+    is padded, and what does not fit into memory comes first.
+    """
+    ordered = list(ids)
+    if seconds and size > 1:
+        places = range(len(ids))
+        windows = (places[start : start + WINDOW * size] for start in range(0, len(ids), WINDOW * size))
+        ordered = [ids[i] for window in windows for i in sorted(window, key=lambda i: -seconds[i])]
+    return tuple(Batch(tuple(ordered[start : start + size])) for start in range(0, len(ordered), size))
+
+
+def todo(planned: Sequence[Batch], folder: Journal, spool: Spool) -> Todo:
     """What is left of a run.
 
     A batch with one unanswered trial is answered again whole: its composition
@@ -48,7 +68,7 @@ def todo(ids: Sequence[str], batch_size: int, folder: Journal, spool: Spool) -> 
     """
     unanswered: set[str] = set()
     to_score, failed = [], []
-    for trial_id in ids:
+    for trial_id in (trial_id for batch in planned for trial_id in batch.trial_ids):
         state = folder.states.get(trial_id)
         if state is FINISHED:
             continue
@@ -60,9 +80,9 @@ def todo(ids: Sequence[str], batch_size: int, folder: Journal, spool: Spool) -> 
             to_score.append(trial_id)
         else:
             unanswered.add(trial_id)
-    batches = tuple(batch for batch in _batches(ids, batch_size) if unanswered & set(batch.trial_ids))
-    again = {trial_id for batch in batches for trial_id in batch.trial_ids}
-    return Todo(batches, tuple(name for name in to_score if name not in again), tuple(failed))
+    left = tuple(batch for batch in planned if unanswered.intersection(batch.trial_ids))
+    again = {trial_id for batch in left for trial_id in batch.trial_ids}
+    return Todo(left, tuple(name for name in to_score if name not in again), tuple(failed))
 
 
 def failure_scores(metrics: Sequence[Metric], at_hand: Container[Need], reason: str) -> dict[str, Score]:
@@ -92,8 +112,3 @@ def at_hand(trial: Trial, *, waveform: bool, words: bool, aligned: bool) -> froz
         Need.ENROLMENT: bool(trial.query.enrolment),
     }
     return frozenset(need for need, is_there in there.items() if is_there)
-
-
-def _batches(ids: Sequence[str], batch_size: int) -> Iterator[Batch]:
-    for start in range(0, len(ids), batch_size):
-        yield Batch(tuple(ids[start : start + batch_size]))

@@ -17,6 +17,7 @@ from tspbench.errors import MissingExtra, MissingWeights, UsageError
 from tspbench.metrics import Metric, Need, resolve_all
 from tspbench.runner.answers import SystemInfo, Trouble
 from tspbench.runner.keep import Policy
+from tspbench.runner.plan import ORDER
 from tspbench.runner.process import Child, ChildDied
 from tspbench.sealed import file_name
 from tspbench.system import Card
@@ -246,6 +247,7 @@ def identity(task: Task, info: SystemInfo, request: Request, device: str, batch_
                  "reader": task.reader_digest},
         "protocol": {"sample_rate": task.info.sample_rate, "batch_size": batch_size, "seed": request.seed,
                      "device": device, "precision": info.precision,
+                     **({"batch_order": ORDER} if batch_size > 1 else {}),
                      **({"alignment": "forced"} if forced(info, request) else {})},
     }  # fmt: skip
 

@@ -25,6 +25,7 @@ from tspbench.runner.engine import Engine
 from tspbench.runner.estimates import EstimatesService
 from tspbench.runner.inference import SystemService
 from tspbench.runner.keep import Keeper
+from tspbench.runner.lengths import planned_batches
 from tspbench.runner.orders import DiskFull, Orders, Outage, Progress
 from tspbench.runner.process import Child
 from tspbench.runner.request import Request
@@ -311,17 +312,18 @@ def _drive(job: Job, folder: RunFolder, baselines: Baselines, observer: Observer
     keeper.resume(folder)
     spool = Spool(folder.path / "spool")
     observe = partial(observer.running, job.info.label)
+    planned = planned_batches(job.task, job.batch_size)
     if job.cluster is None:
         size = job.request.workers or environment.cores()
         _note_executor(folder, {"name": "local", "workers": size})
         with _pool(size, setting) as pool:
-            Engine(orders, job.task, folder, spool, job.child, pool, baselines, keeper, observe).run()
+            Engine(orders, job.task, folder, spool, job.child, pool, baselines, keeper, observe).run(planned)
     else:
         crew = job.cluster.crew(_post(job, job.cluster, orders, setting))
         _note_executor(folder, job.cluster.record())
         dispatcher = Dispatcher(orders, job.task, folder, spool, crew, baselines, keeper, observe)
         try:
-            dispatcher.run()
+            dispatcher.run(planned)
         finally:
             folder.record["executors"][-1]["lost"] = dispatcher.lost  # written when the wall time is
     spool.remove()
