@@ -25,7 +25,7 @@ MIB = 1 << 20
 FIGURES = {
     "reference_seconds", "load_s", "first_call_s", "latency_p50_s", "latency_p95_s", "latency_p99_s", "rtf",
     "throughput_x", "peak_cpu_bytes", "peak_gpu_torch_bytes", "peak_gpu_driver_bytes", "parameters",
-    "trainable_parameters", "macs_per_s", "length_exponent", "algorithmic_latency_s",
+    "trainable_parameters", "macs_per_s", "length_exponent", "algorithmic_latency_s", "idle_share",
 }  # fmt: skip
 
 
@@ -255,3 +255,21 @@ def test_material_is_repeated_with_its_truth() -> None:
         assert query.truth.target.tolist() == [0, 1, 2, 3, 4, 0, 1, 2, 3, 4, 0, 1]
         assert np.array_equal(query.truth.target + query.truth.interferers.sum(axis=0), mixture)
         assert len(query.enrolment[0]) == 5
+
+
+def test_it_says_how_long_the_system_waits_in_a_run(profile: Callable[..., Outcome]) -> None:
+    outcome = profile("Sleeper", batch=(1,), budget_s=20.0)
+    pipeline = outcome.record["pipeline"]
+    assert (pipeline["batch"], pipeline["batches"]) == (1, 4)
+    assert pipeline["idle_share"] == outcome.record["figures"]["idle_share"]
+    assert pipeline["idle_share"] == pytest.approx(
+        pipeline["idle_s"] / (pipeline["idle_s"] + pipeline["compute_s"]), rel=1e-4
+    )
+    assert pipeline["idle_s"] > 0
+
+
+def test_with_too_few_batches_nothing_is_said_of_waiting(profile: Callable[..., Outcome]) -> None:
+    outcome = profile("Sleeper", seconds=(1.0,), batch=(1,), budget_s=0.05)
+    assert outcome.record["pipeline"] is None
+    assert outcome.record["figures"]["idle_share"] is None
+    assert "--budget" in outcome.record["reasons"]["pipeline"]

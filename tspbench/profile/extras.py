@@ -1,4 +1,4 @@
-"""What is found once per profile: parameters, MACs, look-ahead, the loss by chunks."""
+"""What is found once per profile: parameters, MACs, look-ahead, the loss by chunks, the wait between batches."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from dataclasses import dataclass
 
 from tspbench.profile.chunks import Chunked, compare_chunks
 from tspbench.profile.future import FEWEST_CALLS, MOST_CALLS, Lookahead, find_lookahead
-from tspbench.profile.latency import Row
+from tspbench.profile.latency import Row, Skipped, reference_row
 from tspbench.profile.material import Material
 from tspbench.profile.model import Macs, Parameters
+from tspbench.profile.pipeline import Pipeline, measure_pipeline
 from tspbench.profile.subject import Failed, Subject
+from tspbench.task import Task
 
 
 @dataclass(frozen=True)
@@ -22,22 +24,12 @@ class Extras:
     macs: Macs | None
     lookahead: Lookahead
     chunks: tuple[Chunked, ...]
+    pipeline: Pipeline | None
     reasons: dict[str, str]
 
 
-class Skipped(Exception):
-    """Not found, and why."""
-
-
-def reference_row(rows: Sequence[Row]) -> Row:
-    """The row that single figures are read off: batch 1, 10 s or the longest measured below it, else the shortest."""
-    alone = [row for row in rows if row.ok and row.batch == 1] or [row for row in rows if row.ok]
-    below = [row for row in alone if row.seconds <= 10.0]
-    return max(below, key=lambda row: row.seconds) if below else min(alone, key=lambda row: row.seconds)
-
-
-def measure_extras(subject: Subject, material: Material, rows: Sequence[Row], budget_s: float) -> Extras:
-    """Each of the two tests that call the system often gets ``budget_s`` seconds at most."""
+def measure_extras(subject: Subject, task: Task, material: Material, rows: Sequence[Row], budget_s: float) -> Extras:
+    """Each of the two tests that call the system often gets ``budget_s`` seconds at most, the run half of that."""
     row = reference_row(rows)
     reasons: dict[str, str] = {}
     parameters = macs = None
@@ -58,9 +50,14 @@ def measure_extras(subject: Subject, material: Material, rows: Sequence[Row], bu
         chunks = _chunks(subject, material, rows, row, budget_s)
     except (Failed, Skipped) as error:
         reasons["chunks"] = str(error)
+    pipeline = None
+    try:
+        pipeline = measure_pipeline(subject, task, rows, budget_s / 2)
+    except (Failed, Skipped) as error:
+        reasons["pipeline"] = str(error)
     if lookahead.reason:
         reasons["algorithmic_latency"] = lookahead.reason
-    return Extras(row.seconds, parameters, macs, lookahead, tuple(chunks), reasons)
+    return Extras(row.seconds, parameters, macs, lookahead, tuple(chunks), pipeline, reasons)
 
 
 def _lookahead(subject: Subject, material: Material, row: Row, budget_s: float) -> Lookahead:

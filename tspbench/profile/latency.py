@@ -64,6 +64,17 @@ class Row:
         return self.status == "ok"
 
 
+class Skipped(Exception):
+    """Something is not measured; the message says why."""
+
+
+def reference_row(rows: Sequence[Row]) -> Row:
+    """The row that single figures are read off: batch 1, 10 s or the longest measured below it, else the shortest."""
+    alone = [row for row in rows if row.ok and row.batch == 1] or [row for row in rows if row.ok]
+    below = [row for row in alone if row.seconds <= REFERENCE_S]
+    return max(below, key=lambda row: row.seconds) if below else min(alone, key=lambda row: row.seconds)
+
+
 def cells(seconds: Sequence[float], sizes: Sequence[int]) -> list[Cell]:
     """Every length with every batch size (1 always among them), cheapest first."""
     grid = [Cell(length, size) for length in sorted(set(seconds)) for size in sorted({1, *sizes})]

@@ -11,9 +11,9 @@ from typing import Any
 from tspbench import environment
 from tspbench.errors import UsageError
 from tspbench.profile import machine
-from tspbench.profile.extras import Extras, reference_row
+from tspbench.profile.extras import Extras
 from tspbench.profile.growth import Growth, fit
-from tspbench.profile.latency import Row
+from tspbench.profile.latency import Row, reference_row
 from tspbench.profile.material import Material
 from tspbench.profile.memory import Memory
 from tspbench.profile.request import Request
@@ -137,6 +137,7 @@ def _figures(measured: Measured, growth: Growth | None, material: Material) -> d
         "macs_per_s": macs.total / extras.seconds if macs else None,
         "length_exponent": growth.exponent if growth else None,
         "algorithmic_latency_s": _seconds(lookahead.samples, material),
+        "idle_share": extras.pipeline.idle_share if extras.pipeline else None,
     }
 
 
@@ -170,6 +171,7 @@ def _details(measured: Measured, growth: Growth | None, material: Material) -> d
             }
             for chunk in extras.chunks
         ],
+        "pipeline": asdict(extras.pipeline) if extras.pipeline else None,
         "reasons": dict(extras.reasons),
     }
 

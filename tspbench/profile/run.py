@@ -21,6 +21,7 @@ from tspbench.runner import request as ask
 from tspbench.runner.answers import SystemInfo
 from tspbench.runner.run import options_by_system
 from tspbench.system import find_system
+from tspbench.task import Task
 
 Progress = Callable[[str, int, int], None]
 """Is told a system's name, how many steps are done, and of how many."""
@@ -42,6 +43,7 @@ class Job:
     """One system, built and known to fit; nothing is measured yet."""
 
     subject: Subject
+    task: Task
     material: Material
     runs: tuple[Path, ...]
 
@@ -83,7 +85,7 @@ def _prepared(subjects: Sequence[Subject], request: Request) -> list[Job]:
         words, waveform = ask.answer_kinds(task, subject.info)
         material = gather(task, subject.info)
         subject.set_up(material, Calls(words, waveform, request.seed), device, request.time_limit_s)
-        jobs.append(Job(subject, material, tuple(runs[subject.info.label, subject.info.digest])))
+        jobs.append(Job(subject, task, material, tuple(runs[subject.info.label, subject.info.digest])))
     return jobs
 
 
@@ -144,7 +146,7 @@ def _measured(job: Job, request: Request, progress: Progress) -> Measured:
         device=subject.device,
         before=before,
         after=machine.state(),
-        extras=measure_extras(subject, job.material, rows, request.budget_s / 2),
+        extras=measure_extras(subject, job.task, job.material, rows, request.budget_s / 2),
     )
     step(total)
     return measured

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from tspbench.errors import CannotMeasure
@@ -56,7 +57,7 @@ class Subject:
     def set_up(self, material: Material, calls: Calls, device: str, time_limit_s: float) -> None:
         """Settle what every call is made with."""
         self._set_up = (material, calls)
-        self.calls, self.device, self._time_limit_s = calls, device, time_limit_s
+        self.calls, self.device, self.time_limit_s = calls, device, time_limit_s
 
     def load(self) -> Loaded:
         """Load, for the first time or after a crash; CannotMeasure (or the user's error) when that fails."""
@@ -92,15 +93,28 @@ class Subject:
         """GPU memory that the driver counts for the child now, and how that was found."""
         return memory.driver_bytes(self._child.pid, self._driver_before)
 
+    @contextmanager
+    def lent(self) -> Iterator[Child]:
+        """The process itself, loaded, for other work than calls."""
+        if not self._ready:
+            self.load()
+        pid = self._child.pid
+        try:
+            yield self._child
+        finally:
+            self._ready = self._child.pid == pid and not self._child.exited and self._child.busy_with is None
+            if not self._ready:
+                self._child.replace()
+
     def close(self) -> None:
         self._child.close()
 
     def _ask(self, method: str, *arguments: Any) -> Any:
         try:
             self._child.send(method, *arguments)
-            if not self._child.connection.poll(self._time_limit_s):
+            if not self._child.connection.poll(self.time_limit_s):
                 self._restart()
-                raise Failed(f"no answer within {self._time_limit_s:g} s")
+                raise Failed(f"no answer within {self.time_limit_s:g} s")
             value = self._child.receive()
         except ChildDied as death:
             self._restart()

@@ -9,6 +9,13 @@ from rich.table import Table
 from rich.text import Text
 
 NONE = "–"
+REASONS = {
+    "chunks": "chunked quality",
+    "algorithmic_latency": "algorithmic latency",
+    "macs": "MACs",
+    "pipeline": "idle time",
+}
+"""How a profile calls what it did not find."""
 
 
 def latency_table(record: Mapping[str, Any]) -> Table:
@@ -41,20 +48,30 @@ def notes(record: Mapping[str, Any]) -> list[str]:
     settings = record["settings"]
     calls = " + ".join(settings["calls"])
     found = [f"{calls} on {settings['task']} at {settings['sample_rate']} Hz; {record['hardware_key']}"]
+    if record["pipeline"]:
+        found.append(_waited(record["pipeline"]))
     for chunk in record["chunks"]:
         found.append(
             f"fed in chunks of {chunk['chunk_s']:g} s instead of {chunk['whole_s']:g} s: SI-SDR "
             f"{chunk['si_sdr_chunked_db']:.2f} dB instead of {chunk['si_sdr_whole_db']:.2f} dB "
             f"({chunk['difference_db']:+.2f} dB, {chunk['trials']} trials)"
         )
-    names = {"chunks": "chunked quality", "algorithmic_latency": "algorithmic latency", "macs": "MACs"}
-    reasons = {names.get(name, name): reason for name, reason in record["reasons"].items()}
+    reasons = {REASONS.get(name, name): reason for name, reason in record["reasons"].items()}
     found += [f"no {name}: {reason}" for name, reason in reasons.items()]
     if record["first_call"]["reason"]:
         found.append(f"the first call failed: {record['first_call']['reason']}")
     if record["macs"] and record["macs"]["uncounted"]:
         found.append(f"MACs leave out {', '.join(record['macs']['uncounted'])}")
     return found + list(record["machine"]["hints"])
+
+
+def _waited(pipeline: Mapping[str, Any]) -> str:
+    between = duration(pipeline["idle_s"] / max(1, pipeline["batches"] - 1))
+    return (
+        f"in a run of {pipeline['batches']} batches of {pipeline['batch']} the system waited {between} between two, "
+        f"{pipeline['idle_share']:.1%} of the time, while {pipeline['workers']} processes rendered and scored "
+        f"({pipeline['metric']})"
+    )
 
 
 def duration(seconds: float | None) -> str:
@@ -156,6 +173,7 @@ FIGURES: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "best throughput, audio s per s": _figure("throughput_x", _three),
     "time grows as length to the": _exponent,
     "algorithmic latency": _latency,
+    "idle between batches of a run": _figure("idle_share", lambda value: NONE if value is None else f"{value:.1%}"),
     "memory before loading": lambda record: size(record["load"]["rss_before"]),
     "memory after loading": lambda record: size(record["load"]["rss_after"]),
     "peak memory": _figure("peak_cpu_bytes", size),

@@ -73,6 +73,8 @@ class Engine:
     baselines: Known
     keeper: Keeper
     observe: Callable[[Progress], None]
+    loaded: bool = False
+    """Has the system its weights?"""
     progress: Progress = field(init=False)
 
     def __post_init__(self) -> None:
@@ -85,7 +87,6 @@ class Engine:
         self._owed: list[Batch] = []
         self._jobs: deque[PoolJob] = deque()
         self._deaths = 0
-        self._loaded = False
 
     def run(self, planned: Sequence[Batch]) -> None:
         """Work until every trial has its lines.
@@ -120,10 +121,6 @@ class Engine:
         busy = isinstance(self.system.busy_with, Batch)
         return len(self._batches) + len(self._unrendered) + len(self._ready) + len(self._owed) + busy
 
-    @property
-    def loaded(self) -> bool:
-        return self._loaded
-
     # -- giving out work ---------------------------------------------------------------------
 
     def dispatch(self) -> bool:
@@ -156,7 +153,7 @@ class Engine:
             if self._owed:
                 self._give(self.system, SETTLE, SETTLE, seconds=POOL_SECONDS)
             return
-        if not self._loaded:
+        if not self.loaded:
             self.load()
             return
         self.progress.phase = "running"
@@ -261,7 +258,7 @@ class Engine:
                 reason = f"scoring failed: {failure.message}"
                 self._finish(work.trial_id, self._failed(self._live[work.trial_id].trial, reason))
             return
-        self._loaded = False
+        self.loaded = False
         self._ready.extendleft(reversed(self._owed))  # answered, but the answers are lost: nobody's fault
         self._owed.clear()
         if work == "load":
@@ -288,7 +285,7 @@ class Engine:
             raise value.error or CannotMeasure(
                 f"The system failed to load: {value.kind}: {value.message}\n{value.trace}"
             )
-        self._loaded = True
+        self.loaded = True
 
     def _take_render(self, job: PoolJob, value: RenderReport | Trouble) -> None:
         if isinstance(value, Trouble):
