@@ -26,8 +26,8 @@ class Config:
 
     size: int = 128
     tower: tuple[int, ...] = (24, 48, 96, 96)
-    separator: tuple[int, ...] = (32, 64, 96, 128)
-    head: int = 12
+    separator: tuple[int, ...] = (48, 96, 144, 192)
+    head: int = 16
 
 
 def band_filters(bands: int = BANDS) -> npt.NDArray[np.float32]:

@@ -20,7 +20,7 @@ from tspbench.systems.clapsep_mini import files, learning, sounds
 from tspbench.systems.clapsep_mini.captions import captions_for
 from tspbench.systems.clapsep_mini.data import Batch, Cast, MixtureMaker, PairMaker, Pairs, Vectors
 from tspbench.systems.clapsep_mini.learning import Averaged, Cosine
-from tspbench.systems.clapsep_mini.model import Encoder, Separator
+from tspbench.systems.clapsep_mini.model import Config, Encoder, Separator
 from tspbench.systems.clapsep_mini.sounds import Library
 from tspbench.systems.training import curve
 from tspbench.systems.training.logs import Log
@@ -39,6 +39,8 @@ FOLDS, VALIDATION_FOLD = (1, 2, 3), 4
 VALIDATION_SEED = 900_000
 """Synthetic sounds of the validation have seeds from here on, those of the training from 0."""
 REAL_SHARE = 0.6
+REAL_TARGETS = 0.75
+"""Share of recordings among what the encoder hears, and among what the separator is asked for."""
 PARTS = "parts.csv"
 """A row per validation: the step, then one column for each thing that was measured."""
 PANELS = {"": "validation", "_worse": "validation, share of trials made worse"}
@@ -57,7 +59,7 @@ class Corpus:
 @click.command()
 @click.option("--esc10", type=Path, required=True, help="CSV with the columns file, label and fold (1 to 4).")
 @click.option("--out", type=Path, required=True, help="Folder for checkpoints, logs, curve.svg and the weights.")
-@click.option("--steps", type=int, default=4000, show_default=True, help="Of the separator.")
+@click.option("--steps", type=int, default=8000, show_default=True, help="Of the separator.")
 @click.option("--encoder-steps", type=int, default=1000, show_default=True)
 @click.option("--per-class", type=int, default=150, show_default=True, help="Synthetic sounds of each class.")
 @click.option("--every", type=int, default=500, show_default=True, help="Steps between validations.")
@@ -132,6 +134,7 @@ def train_separator(
     batches: Callable[[int], Batch] | None = None,
     listen: tuple[int, int] = (40, 30),
     about: Mapping[str, Any] | None = None,
+    config: Config | None = None,
 ) -> Separator:
     """The separator, in evaluation mode; goes on where ``folder`` holds a training that broke off.
 
@@ -143,12 +146,16 @@ def train_separator(
         How many mixtures of recordings and of synthetic sounds a validation has.
     about
         What else the training depends on, so that it does not go on with another.
+    config
+        Sizes; None takes those that ship.
     """
     torch.manual_seed(seed)
     encoder.requires_grad_(False)
-    network = Averaged(Separator(encoder))
+    network = Averaged(Separator(encoder, config or Config()))
     recipe = replace(SEPARATOR, seed=seed)
-    batches = batches or MixtureMaker(corpus.train, Vectors.of(encoder, corpus.train, seed=seed), recipe.batch, seed)
+    if batches is None:
+        cast = replace(corpus.train, weights=(REAL_TARGETS, 1 - REAL_TARGETS))
+        batches = MixtureMaker(cast, Vectors.of(encoder, cast, seed=seed), recipe.batch, seed)
     tests = {
         "real": learning.trials(corpus.real, listen[0], 1, lambda name: f"the sound of {captions_for(name)[0][0]}"),
         "synthetic": learning.trials(corpus.synthetic, listen[1], 1, lambda name: captions_for(name)[0][0]),

@@ -37,16 +37,11 @@ HELD_BACK = 6
 class Settings:
     """How long to train, and on how much; the defaults made the bundled weights."""
 
-    steps: int = 7000
+    steps: int = 14_000
     batch: int = 4
     each: int = 300
     every: int = 500
     seed: int = 0
-
-    @property
-    def easy(self) -> int:
-        """Steps at the beginning in which loud targets are more frequent."""
-        return self.steps * 2 // 7
 
     def recipe(self) -> Recipe:
         return Recipe(
@@ -80,7 +75,7 @@ def fit(speech: Speech, out: Path, settings: Settings, console: Console | None =
     told = TwoVoices.of(held_back, RATE, 1, VALIDATION_SEED, seconds=None, enrolment=None, loud=0.0, absent=0.0)
     trials = [told(step) for step in range(len(held_back.paths))]
     trainer = Trainer(
-        network, TwoVoices.of(train, RATE, settings.batch, settings.seed, easy=settings.easy),
+        network, TwoVoices.of(train, RATE, settings.batch, settings.seed),
         lambda batch: limited_snr(network(batch.mixture, batch.enrolment), batch),
         settings.recipe(), out, settings.steps, validate=lambda: improvement(network, trials), every=settings.every,
         config={"network": asdict(model.MINI_16K), "rate": RATE}, console=console, name=NAME,

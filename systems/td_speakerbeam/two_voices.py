@@ -33,8 +33,6 @@ class TwoVoices:
         Seconds of the enrolment, likewise.
     loud
         Share of mixtures in which the target is 5 to 18 dB above the other; elsewhere it is -5 to 5 dB.
-    easy, loud_at_first
-        In so many steps, the first ones, this is the share.
     absent
         Share of mixtures without the enrolled voice, both others equally loud.
     """
@@ -44,9 +42,7 @@ class TwoVoices:
     batch: int
     seconds: float | None = 2.5
     enrolment: float | None = 1.5
-    loud: float = 0.1
-    easy: int = 0
-    loud_at_first: float = 0.3
+    loud: float = 0.3
     absent: float = 0.06
     seed: int = 0
     _spoken: dict[str, list[int]] = field(init=False, default_factory=dict)
@@ -61,12 +57,11 @@ class TwoVoices:
 
     def __call__(self, step: int) -> Told:
         rng = np.random.default_rng([self.seed, step])
-        loud = self.loud_at_first if step < self.easy else self.loud
-        made = [self._drawn(rng, loud) for _ in range(self.batch)]
+        made = [self._drawn(rng) for _ in range(self.batch)]
         signals = (torch.from_numpy(np.stack([each[i] for each in made])) for i in range(3))
         return Told(*signals, torch.tensor([each[3] for each in made]))
 
-    def _drawn(self, rng: Rng, loud: float) -> tuple[Audio, Audio, Audio, int]:
+    def _drawn(self, rng: Rng) -> tuple[Audio, Audio, Audio, int]:
         """Mixture, target, enrolment, and whose utterance the target is."""
         first = str(rng.choice(list(self._spoken)))
         second = self._apart(rng, first)
@@ -74,7 +69,7 @@ class TwoVoices:
         if rng.uniform() < self.absent:
             enrolled, ratio = self._apart(rng, first, second), 0.0
         else:
-            enrolled, ratio = first, rng.uniform(5, 18) if rng.uniform() < loud else rng.uniform(-5, 5)
+            enrolled, ratio = first, rng.uniform(5, 18) if rng.uniform() < self.loud else rng.uniform(-5, 5)
         told = int(rng.choice([place for place in self._spoken[enrolled] if place != one]))
         target, interferer = self._together(one, other)
         mixture = target + np.float32(10 ** (-ratio / 20)) * interferer

@@ -9,10 +9,12 @@ from tspbench.errors import UsageError
 from tspbench.instruments.base import weights_digest
 from tspbench.systems import weights
 from tspbench.systems.clapsep_mini import files
-from tspbench.systems.clapsep_mini.model import Encoder, Separator, own_weights
+from tspbench.systems.clapsep_mini.model import Config, Encoder, Separator, own_weights
 
 SEPARATOR = "separator."
 COMPUTED = "num_batches_tracked"
+SIZES = Config(separator=(32, 64, 96, 128), head=12)
+"""A smaller separator than clapsep-mini's: four of them are trained to be compared."""
 
 
 def name(conditioning: str) -> str:
@@ -58,7 +60,7 @@ def load(path: Path, beside: Path) -> tuple[Encoder, Separator]:
             f"{path} was trained with another encoder than that of {beside} ({trained_with[:14]}, not "
             f"{encoder_digest(encoder)[:14]}). Name the file that holds it: --option encoder=…, or train anew."
         )
-    separator = Separator(encoder)
+    separator = Separator(encoder, SIZES)
     own = {key.removeprefix(SEPARATOR): value.float() for key, value in found.items()}
     tower = {f"tower.{key}": value for key, value in encoder.sounds.state_dict().items()}
     weights.load(separator, {**own, **tower}, path, computed=(COMPUTED,))

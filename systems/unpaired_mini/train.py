@@ -138,7 +138,17 @@ def train(
     }
     batches = mixtures.Mixtures(corpus.train, conditions, clapsep_mini.SEPARATOR.batch, seed)
     separator = clapsep_mini.train_separator(
-        corpus, encoder, steps, folder, seed, every, console, batches=batches, listen=listen, about=about
+        corpus,
+        encoder,
+        steps,
+        folder,
+        seed,
+        every,
+        console,
+        batches=batches,
+        listen=listen,
+        about=about,
+        config=files.SIZES,
     )
     found = {**about, "steps": steps, "seed": seed, "cosine": round(told.cosine(conditions), 4)}
     (folder / ABOUT).write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")

@@ -22,6 +22,7 @@ from tspbench.metrics.evaluate import evaluate
 from tspbench.metrics.signals import Signals
 from tspbench.runner.request import Request
 from tspbench.runner.run import run_systems
+from tspbench.store import read_lines
 from tspbench.task import Task, load_task
 from tspbench.types import Mix, QueryRecipe, Role, Source, TaskKind, Trial
 
@@ -94,6 +95,31 @@ def test_overhead_per_trial(seconds: float, rate: int, few: int, many: int, tmp_
     benchmark.extra_info.update(overhead_ms=overhead, plain_ms=1e3 * plain)
     print(f"\n{seconds} s clips: {1e3 * per_trial:.2f} ms a trial, rendering and scoring alone {1e3 * plain:.2f} ms")
     assert overhead < OVERHEAD_MS
+
+
+BUSY = """
+import time
+class Busy:
+    queries = frozenset({"text"})
+    def extract(self, mixtures, lengths, queries):
+        time.sleep(0.1)
+        return 0.5 * mixtures
+"""
+"""Takes 100 ms for a batch and leaves the processor alone, as a model on a device does."""
+
+
+@pytest.mark.parametrize("seconds", [1.0, 10.0])
+def test_a_system_hardly_waits_between_batches(seconds: float, tmp_path: Path, benchmark) -> None:
+    path = write_task(tmp_path / "task", 8 * 40, seconds, 16000)
+    (tmp_path / "busy.py").write_text(BUSY)
+    request = Request(task=str(path), out=tmp_path / "out", batch_size=8, metrics=("snr",))
+    outcome = benchmark.pedantic(run_systems, ([f"{tmp_path / 'busy.py'}:Busy"], request), rounds=1)[0]
+    times = [row["time"] for row in read_lines(outcome.path / "trials.jsonl") if row["time"]["idle_s"] is not None]
+    idle, compute = (sum(time[key] for time in times) for key in ("idle_s", "compute_s"))
+    waits = sorted(8 * time["idle_s"] for time in times)
+    benchmark.extra_info.update(idle_share=idle / (idle + compute), median_wait_ms=1e3 * waits[len(waits) // 2])
+    print(f"\n{seconds} s clips: waiting {idle / (idle + compute):.2%}, median {1e3 * waits[len(waits) // 2]:.2f} ms")
+    assert idle / (idle + compute) < 0.02
 
 
 def peak_memory(path: Path, out: Path, limit: int) -> int:

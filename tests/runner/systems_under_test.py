@@ -44,6 +44,22 @@ class Villain:
         return np.stack([m * np.nan if n % 5 == 4 else m for n, m in zip(numbers, mixtures, strict=True)])
 
 
+class DiesLater:
+    """Is killed in its fifth call, when answers of earlier ones may still be on their way; never again."""
+
+    queries = frozenset({"text"})
+
+    def __init__(self, mark: str = "") -> None:
+        self.mark, self.calls = Path(mark), 0
+
+    def extract(self, mixtures, lengths, queries):
+        self.calls += 1
+        if self.calls == 5 and not self.mark.exists():
+            self.mark.touch()
+            os.kill(os.getpid(), 9)
+        return mixtures * np.float32([[int(query.text) + 1] for query in queries])
+
+
 class Mute:
     """Returns silence."""
 

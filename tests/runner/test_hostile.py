@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -75,3 +76,22 @@ def test_a_system_that_always_dies_is_given_up(tiny: Callable[..., Path], tmp_pa
     assert outcome.status == "failed"
     assert "10 trials in a row" in outcome.message
     assert len(list(read_lines(outcome.path / "trials.jsonl"))) < 30
+
+
+@pytest.mark.parametrize("batch_size", [1, 2])
+def test_answers_that_a_dying_process_had_not_handed_over_are_given_again(
+    batch_size: int, tiny: Callable[..., Path], tmp_path: Path
+) -> None:
+    task, option = tiny(TRIALS), f"mark={tmp_path / 'mark'}"
+    request = Request(task=str(task), out=tmp_path / "out", workers=2, batch_size=batch_size, save_audio="all")
+    outcome = run_systems([f"{HERE}:DiesLater"], request, options=(option,))[0]
+    assert (tmp_path / "mark").exists()
+    assert (outcome.status, outcome.failed) == ("sealed", 0)
+    rows = list(read_lines(outcome.path / "trials.jsonl"))
+    assert sorted(row["trial_id"] for row in rows) == sorted(f"t{i}" for i in range(TRIALS))
+    scores = list(read_lines(outcome.path / "scores.jsonl"))
+    assert len(scores) == 3 * TRIALS
+    whole = run_systems([f"{HERE}:DiesLater"], replace(request, out=tmp_path / "again"), options=(option,))[0]
+    digests = [{row["trial_id"]: row["output"]["digest"] for row in read_lines(path / "trials.jsonl")}
+               for path in (outcome.path, whole.path)]  # fmt: skip
+    assert digests[0] == digests[1]

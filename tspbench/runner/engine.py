@@ -328,6 +328,7 @@ class Engine:
         """Take in the answers of some batches, which may come later than the batches' own replies."""
         found = {answer.trial_id for answer in answers}
         self._owed = [batch for batch in self._owed if found.isdisjoint(batch.trial_ids)]
+        self._dispatch_system()  # it works on while these are written down
         for answer in answers:
             if answer.failure is not None:
                 self._fail(answer.trial_id, answer.failure)
