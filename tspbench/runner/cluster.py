@@ -71,9 +71,10 @@ class RayCluster:
         self._ours = _connect(address)
         room = sum(self.need.fits(node["Resources"]) for node in self._nodes())
         if room < max(1, workers or 1):
+            offer = self.offer(room)
             self.close()
             raise UsageError(
-                f"The cluster has {self.offer(room)} of {self.need}, so --ray-workers {workers or 1} cannot start. "
+                f"The cluster has {offer} of {self.need}, so --ray-workers {workers or 1} cannot start. "
                 "Ask for fewer, or start more nodes."
             )
         self.size = workers or room
