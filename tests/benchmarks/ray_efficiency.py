@@ -2,7 +2,8 @@
 
 A cluster of one node is started on this machine, whose CPUs are a number only.
 For each number of workers two runs differ in length alone: what they differ in
-time is free of starting up. Scores are compared with those of a local run.
+time is free of starting up. Beside it stands how long the systems waited
+between trials, by their own clocks. Scores are compared with those of a local run.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import soundfile
 from tspbench import manifest
 from tspbench.runner.request import Request
 from tspbench.runner.run import run_systems
+from tspbench.store import read_lines
 from tspbench.types import Mix, QueryRecipe, Role, Source, TaskKind, Trial
 
 WAITING = """
@@ -29,7 +31,7 @@ class Waiting:
         time.sleep({seconds} * len(mixtures))
         return 0.5 * mixtures
 """
-SHORT, LONG = 4, 24
+SHORT, LONG = 4, 44
 """Trials for each worker."""
 
 
@@ -44,12 +46,23 @@ def write_task(folder: Path, trials: int) -> Path:
     return folder / "manifest.jsonl"
 
 
-def timed(system: str, request: Request) -> tuple[float, set[str]]:
-    """Seconds of a run, and its score lines."""
+def timed(system: str, request: Request) -> tuple[float, Path]:
+    """Seconds of a run, and its folder."""
     start = time.monotonic()
     (outcome,) = run_systems([system], request)
     assert outcome.status == "sealed", outcome.message
-    return time.monotonic() - start, set((outcome.path / "scores.jsonl").read_text().splitlines())
+    return time.monotonic() - start, outcome.path
+
+
+def scores(run: Path) -> set[str]:
+    return set((run / "scores.jsonl").read_text().splitlines())
+
+
+def idle_share(run: Path) -> float:
+    """Of the systems' time between their first answer and their last."""
+    times = [row["time"] for row in read_lines(run / "trials.jsonl") if row["time"]["idle_s"] is not None]
+    idle, compute = (sum(each[key] for each in times) for key in ("idle_s", "compute_s"))
+    return idle / (idle + compute)
 
 
 def main() -> None:
@@ -67,22 +80,25 @@ def main() -> None:
         (folder / "waiting.py").write_text(WAITING.format(seconds=given.seconds))
         task = str(write_task(folder, LONG * max(given.workers)))
         system = f"{folder / 'waiting.py'}:Waiting"
-        print(f"{given.seconds:g} s a trial, batches of 1\nworkers  trials  seconds  ideal  efficiency  starting up, s")
+        print(
+            f"{given.seconds:g} s a trial, batches of 1\nworkers  trials  seconds  ideal  efficiency   idle  starting up, s"
+        )
         for workers in given.workers:
             ray = Request(task=task, executor="ray", ray_address=cluster.address, ray_workers=workers)
             times = {}
             for each in (SHORT, LONG):
                 out, limit = folder / f"{workers}-{each}", each * workers
                 request = Request(**{**vars(ray), "out": out, "limit": limit})
-                times[each], found = timed(system, request)
+                times[each], run = timed(system, request)
                 if each == SHORT:
                     _, local = timed(system, Request(task=task, out=out.with_suffix(".local"), limit=limit))
-                    assert found == local, "scores differ from those of a local run"
+                    assert scores(run) == scores(local), "scores differ from those of a local run"
             took, ideal = times[LONG] - times[SHORT], (LONG - SHORT) * given.seconds
             start = times[SHORT] - SHORT * given.seconds
             trials = (LONG - SHORT) * workers
             print(
-                f"{workers:7d}  {trials:6d}  {took:7.1f}  {ideal:5.1f}  {ideal / took:10.3f}  {start:14.1f}", flush=True
+                f"{workers:7d}  {trials:6d}  {took:7.1f}  {ideal:5.1f}  {ideal / took:10.3f}  {idle_share(run):5.1%}  {start:14.1f}",
+                flush=True,
             )
     cluster.shutdown()
 
