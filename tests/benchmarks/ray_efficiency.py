@@ -33,6 +33,7 @@ class Waiting:
 """
 SHORT, LONG = 4, 44
 """Trials for each worker."""
+HEAD = "workers  trials  seconds  ideal  efficiency   idle  starting up, s"
 
 
 def write_task(folder: Path, trials: int) -> Path:
@@ -80,9 +81,7 @@ def main() -> None:
         (folder / "waiting.py").write_text(WAITING.format(seconds=given.seconds))
         task = str(write_task(folder, LONG * max(given.workers)))
         system = f"{folder / 'waiting.py'}:Waiting"
-        print(
-            f"{given.seconds:g} s a trial, batches of 1\nworkers  trials  seconds  ideal  efficiency   idle  starting up, s"
-        )
+        print(f"{given.seconds:g} s a trial, batches of 1\n{HEAD}")
         for workers in given.workers:
             ray = Request(task=task, executor="ray", ray_address=cluster.address, ray_workers=workers)
             times = {}
@@ -96,10 +95,8 @@ def main() -> None:
             took, ideal = times[LONG] - times[SHORT], (LONG - SHORT) * given.seconds
             start = times[SHORT] - SHORT * given.seconds
             trials = (LONG - SHORT) * workers
-            print(
-                f"{workers:7d}  {trials:6d}  {took:7.1f}  {ideal:5.1f}  {ideal / took:10.3f}  {idle_share(run):5.1%}  {start:14.1f}",
-                flush=True,
-            )
+            shares = f"{ideal / took:10.3f}  {idle_share(run):5.1%}"
+            print(f"{workers:7d}  {trials:6d}  {took:7.1f}  {ideal:5.1f}  {shares}  {start:14.1f}", flush=True)
     cluster.shutdown()
 
 
