@@ -19,7 +19,7 @@ ORDER = f"longest first in every {WINDOW} batches"
 """How a run's identity tells of that: what a mixture is padded to may change an answer's last digits."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Batch:
     """Trials that a system answers together. ``solo`` marks the second try of one trial."""
 

@@ -138,7 +138,7 @@ def test_a_written_separator_is_the_trained_one(trained: Path, encoder: Any, tmp
     from tspbench.systems.clapsep_mini.files import write as write_whole
 
     torch.manual_seed(3)
-    separator = model.Separator(encoder).eval()
+    separator = model.Separator(encoder, files.SIZES).eval()
     write_whole(tmp_path, encoder, separator)
     said = files.write(tmp_path / "mine.safetensors", encoder, separator, "text")
     assert f"{(tmp_path / 'mine.safetensors').stat().st_size} bytes" in said
