@@ -37,6 +37,6 @@ def test_it_makes_fewer_errors_than_the_recogniser_alone(tmp_path: Path) -> None
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_over_the_whole_task_it_makes_clearly_fewer(tmp_path: Path) -> None:
+def test_over_the_whole_task_it_makes_less_than_half_as_many(tmp_path: Path) -> None:
     found = rates(["recogniser", "cascade-mini"], tmp_path)
-    assert found["cascade-mini"] < found["recogniser"] - 0.05
+    assert found["cascade-mini"] < found["recogniser"] / 2
