@@ -123,5 +123,5 @@ def test_the_figures_of_the_page(tmp_path: Path) -> None:
     """docs/bundled-systems.md: what the bundled file reached; fewer than one in twenty wrong."""
     (run,) = tspbench.run([NAME], task="tse-demo", metrics=["si_sdr_i", "wrong_target"], out=tmp_path / "run")
     metrics = json.loads((run.path / "summary.json").read_text())["metrics"]
-    assert metrics["si_sdr_i"]["interval"]["low"] > 8
+    assert metrics["si_sdr_i"]["mean"] > 10
     assert metrics["wrong_target"]["mean"] < 0.05
