@@ -12,6 +12,8 @@ PICTURE = "curve.svg"
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, GAP = 720, 240, 60, 150, 30, 50
 COLOURS = ("#1b6ca8", "#c0561c", "#2e7d32", "#7b3fa0")
 SMOOTH = 50
+LINE = 13
+"""Between two names at the ends of lines, at least."""
 Points = Sequence[tuple[float, float]]
 
 
@@ -73,10 +75,14 @@ def _panel(title: str, lines: dict[str, Points], top: float) -> str:
         parts.append(f'<path d="M{LEFT} {level:.1f}h{WIDTH}" stroke="#ddd"/>')
         parts.append(f'<text x="{LEFT - 6}" y="{level + 4:.1f}" text-anchor="end">{y:.3g}</text>')
         parts.append(f'<text x="{across:.1f}" y="{top + HEIGHT + 16}" text-anchor="middle">{x:.0f}</text>')
+    named: list[float] = []
     for (name, points), colour in zip(drawn.items(), COLOURS, strict=False):
         path = " ".join(f"{a:.1f},{b:.1f}" for a, b in (place(*point) for point in points))
         across, level = place(*points[-1])
         parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="1.5"/>')
+        while any(abs(level - other) < LINE for other in named):
+            level -= LINE
+        named.append(level)
         parts.append(
             f'<text x="{across + 6:.1f}" y="{level + 4:.1f}" fill="{colour}">{name} {points[-1][1]:.3g}</text>'
         )
