@@ -36,16 +36,24 @@ class Finisher:
 
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(1)
+        self._waiting: list[tuple[tuple[Ask, ...], tuple[Reply, ...]]] = []
         self._owed: deque[Future[list[Answer]]] = deque()
 
     def add(self, asks: Sequence[Ask], replies: Sequence[Reply]) -> None:
-        """Begin to finish a batch."""
-        self._owed.append(self._thread.submit(_answers, tuple(asks), tuple(replies)))
+        """Keep a batch to be finished."""
+        self._waiting.append((tuple(asks), tuple(replies)))
+
+    def start(self) -> None:
+        """Begin with what is kept: when the next batch is at hand, for until then the thread would only be in the way."""
+        self._owed.extend(self._thread.submit(_answers, *batch) for batch in self._waiting)
+        self._waiting.clear()
 
     def take(self, behind: int) -> list[Answer]:
         """Answers that are finished, batch by batch in order; waits while more than ``behind`` batches are not."""
         found: list[Answer] = []
-        while self._owed and (len(self._owed) > behind or self._owed[0].done()):
+        if len(self._waiting) > behind:
+            self.start()
+        while self._owed and (len(self._owed) + len(self._waiting) > behind or self._owed[0].done()):
             found += self._owed.popleft().result()
         return found
 

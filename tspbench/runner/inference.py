@@ -90,6 +90,7 @@ class SystemService:
         exception here is the whole batch's; see the engine for who is to blame.
         """
         fed = self._feed.take(asks)
+        self._finisher.start()
         self._feed.read_ahead(upcoming)
         parts = self._parts.answer(fed, lambda part: self._respond(part, seed, words, waveform))
         replies = [reply for _, replies in parts for reply in replies]
