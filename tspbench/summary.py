@@ -18,6 +18,7 @@ import numpy.typing as npt
 from tspbench.baselines import MIXTURE, UPPER, Baselines
 from tspbench.metrics import Metric, Score, Status, resolve
 from tspbench.metrics.averages import Item
+from tspbench.packed import Digests
 from tspbench.stats import DRAWS, FEWEST, ratio_interval
 from tspbench.store import SCHEMA, read_lines, read_record
 from tspbench.strata import strata_of
@@ -74,7 +75,7 @@ class Trials:
     """Numbers that stand for the labels, in the order of these."""
     conditions: dict[str, list[Any]] = field(default_factory=dict)
     """By name, None where a trial lacks it."""
-    inputs: list[str | None] = field(default_factory=list)
+    inputs: Digests = field(default_factory=Digests)
     statuses: Counter[str] = field(default_factory=Counter)
 
     def add(self, row: Mapping[str, Any]) -> None:
@@ -201,14 +202,14 @@ def _bounds(column: Column, trials: Trials, baselines: Baselines | None) -> dict
     metric = column.metric
     values = np.asarray(column.values, np.float64)
     scored: Places = np.flatnonzero(~np.isnan(values)).astype(np.int64)
-    inputs = [trials.inputs[column.places[i]] for i in scored]
     rows: dict[str, float] = {}
-    if baselines is None or not inputs or metric.aggregate != "mean":
+    if baselines is None or not len(scored) or metric.aggregate != "mean":
         return {"rows": rows, "position": None}
     for label in baselines.rows():
-        known = (baselines.find(digest, [metric], label).get(metric.id) if digest else None for digest in inputs)
-        reached = [score.value for score in known if score is not None and score.value is not None]
-        if len(reached) == len(inputs):
+        digests = (trials.inputs[column.places[i]] for i in scored)
+        known = (baselines.find(digest, [metric], label).get(metric.id) if digest else None for digest in digests)
+        reached = array("d", (score.value for score in known if score is not None and score.value is not None))
+        if len(reached) == len(scored):
             rows[label] = float(np.mean(reached))
     if metric.improvement_of is not None:
         rows[MIXTURE] = 0.0  # a gain over the mixture is measured from there
