@@ -44,7 +44,7 @@ class Finisher:
         self._waiting.append((tuple(asks), tuple(replies)))
 
     def start(self) -> None:
-        """Begin with what is kept: when the next batch is at hand, for until then the thread would only be in the way."""
+        """Begin with what is kept, when the next batch is at hand: until then the thread would be in the way."""
         self._owed.extend(self._thread.submit(_answers, *batch) for batch in self._waiting)
         self._waiting.clear()
 
