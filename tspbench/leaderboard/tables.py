@@ -87,7 +87,7 @@ def _said(metric_id: str) -> str:
 
 
 def _row(result: Sealed, group: Group, columns: Sequence[Mapping[str, Any]], context: Context) -> dict[str, Any]:
-    system = result.identity["system"]
+    system, protocol = (result.identity[part] for part in ("system", "protocol"))
     card = context.cards.get(str(system["digest"]))
     return {
         "label": result.label,
@@ -99,7 +99,7 @@ def _row(result: Sealed, group: Group, columns: Sequence[Mapping[str, Any]], con
         "flags": _flags(result, group, card, context.relations),
         "system": {"name": system["name"], "digest": system["digest"], "options": dict(system["options"])},
         "about": dict(card) if card else {},
-        "how": {name: result.identity["protocol"].get(name) for name in MANNER},
+        "how": {name: protocol[name] for name in MANNER if name in protocol},
         "cost": _cost(result.profile),
         "code": dict(result.code),
         "created": result.created,
