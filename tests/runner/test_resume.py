@@ -61,9 +61,16 @@ def test_killed_at_twenty_random_moments(batch: int, tiny: Callable[..., Path], 
     killed_and_resumed(tiny(1200), tmp_path, kills=20, batch=batch)
 
 
+def hear_interrupts() -> None:
+    """A shell lets what it runs in the background ignore them, tests included."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_interrupted_runs_are_partial_and_exit_cleanly(tiny: Callable[..., Path], tmp_path: Path) -> None:
     task, out = tiny(30), tmp_path / "out"
-    process = subprocess.Popen(command(task, out, 1, seconds=0.1), stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command(task, out, 1, seconds=0.1), stdout=subprocess.PIPE, text=True, preexec_fn=hear_interrupts
+    )
     while not (out / "scores.jsonl").exists() or not (out / "scores.jsonl").stat().st_size:
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
@@ -130,7 +137,7 @@ def test_an_interrupt_stops_the_systems_that_would_follow(tiny: Callable[..., Pa
     task, out = tiny(30), tmp_path / "out"
     arguments = ["--system", f"{HERE}:Slow,{HERE}:Mute", "--task", str(task), "--out", str(out)]
     command = [sys.executable, "-m", "tspbench", "run", *arguments, "--option", "Slow.seconds=0.1"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, preexec_fn=hear_interrupts)
     while not (out / "Slow" / "scores.jsonl").exists() or not (out / "Slow" / "scores.jsonl").stat().st_size:
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
