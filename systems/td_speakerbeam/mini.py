@@ -40,7 +40,7 @@ class Settings:
     """How long to train, and on how much; the defaults made the bundled weights.
 
     After ``steps`` come ``more`` at a third of the rate in which most targets are
-    loud: for a recogniser, 15 dB above the other voice is not enough.
+    loud, as a recogniser needs them: what is left of the other voice costs it words.
     """
 
     steps: int = 14_000
@@ -50,7 +50,7 @@ class Settings:
     every: int = 500
     seed: int = 0
 
-    def recipe(self, lr: float = 1.5e-3) -> Recipe:
+    def recipe(self, lr: float) -> Recipe:
         return Recipe(
             loss="limited_snr", optimiser="Adam", lr=lr, schedule=Linear(min(200, self.steps // 10)), clip=5.0,
             batch=self.batch, seconds=2.5, seed=self.seed, precision="bfloat16", source="see limited_snr",
@@ -74,8 +74,8 @@ def _energy(x: Tensor) -> Tensor:
     return x.float().square().sum(-1)
 
 
-def fit(speech: Speech, out: Path, settings: Settings, console: Console | None = None) -> list[Trainer[Told]]:
-    """Train, or go on; the trainers of both stages, which share one model."""
+def fit(speech: Speech, out: Path, settings: Settings, console: Console | None = None) -> None:
+    """Train in two stages, or go on where a training broke off."""
     train, held_back = speech.split(HELD_BACK)
     torch.manual_seed(settings.seed)
     network = model.build(model.MINI_16K)
@@ -98,7 +98,6 @@ def fit(speech: Speech, out: Path, settings: Settings, console: Console | None =
     ]
     for trainer in stages:
         trainer.fit()
-    return stages
 
 
 @torch.no_grad()
