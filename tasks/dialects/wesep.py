@@ -14,7 +14,8 @@ from tspbench.metrics.bss import reference, sdr_to
 from tspbench.metrics.declaration import Metric, Score
 from tspbench.metrics.dnsmos import Opinion, dnsmos
 from tspbench.metrics.guards import not_applicable
-from tspbench.metrics.perceptual import PESQ_RATES, Mode, pesq_outcome, stoi_value
+from tspbench.metrics.perceptual import stoi_value
+from tspbench.metrics.pesq_package import PESQ_RATES, Mode, pesq_outcome
 from tspbench.metrics.ratios import Samples
 from tspbench.metrics.signals import Signals
 from tspbench.metrics.span import Compared, compared, stopped_by_silence

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tspbench.metrics import intelligibility, perceptual
-from tspbench.metrics.perceptual import METRICS, NoValue
+from tspbench.metrics.guards import NoValue
+from tspbench.metrics.perceptual import METRICS
 from tspbench.metrics.signals import Signals
 
 pystoi_package = pytest.importorskip("pystoi")

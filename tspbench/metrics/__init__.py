@@ -16,7 +16,7 @@ from tspbench.metrics.declaration import Metric, Need, Score, Status
 __all__ = ["Metric", "Need", "Score", "Status", "improvement", "known_metrics", "resolve"]
 
 GROUP = "tspbench.metrics"
-MODULES = ("ratios", "bss", "perceptual", "dnsmos", "words", "speaker", "confusion")
+MODULES = ("ratios", "bss", "quality", "perceptual", "dnsmos", "words", "speaker", "confusion")
 _ID = re.compile(r"(?P<base>[a-z0-9_]+?)(?P<gain>_i)?(?:\[(?P<parameters>[^\]]*)\])?")
 
 

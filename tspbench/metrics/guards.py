@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from tspbench.metrics.declaration import Score, Status
@@ -18,6 +19,14 @@ class Pair:
 
     estimate: Audio
     target: Audio
+
+
+class NoValue(ValueError):
+    """A metric has no value for two signals; ``system_at_fault`` says whose doing that is."""
+
+    def __init__(self, reason: str, *, system_at_fault: bool) -> None:
+        super().__init__(reason)
+        self.system_at_fault = system_at_fault
 
 
 def not_applicable(reason: str) -> Score:
@@ -37,3 +46,14 @@ def sounding_pair(signals: Signals, rate: int | None = None) -> Pair | Score:
     if not estimate.any():
         return Score.undefined(SILENT_ESTIMATE)
     return Pair(estimate, target)
+
+
+def scored_pair(signals: Signals, rate: int, compute: Callable[[Signals, Pair], float]) -> Score:
+    """The score of the estimate and the target at ``rate`` Hz, or why there is none (:class:`NoValue`)."""
+    pair = sounding_pair(signals, rate)
+    if isinstance(pair, Score):
+        return pair
+    try:
+        return Score(compute(signals, pair))
+    except NoValue as why:
+        return Score.undefined(str(why)) if why.system_at_fault else not_applicable(str(why))
