@@ -1,4 +1,4 @@
-"""STOI beside pystoi and DNSMOS beside speechmos, in one process, in processor time.
+"""PESQ, STOI and DNSMOS beside the packages whose values they have, in one process, in processor time.
 
 Run with: nox -s benchmarks
 """
@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from tspbench.metrics import perceptual
+from tspbench.audio import resample
+from tspbench.metrics import perceptual, quality
 from tspbench.metrics.dnsmos import dnsmos
 from tspbench.types import Audio
 
@@ -44,31 +45,60 @@ def in_turns(rounds: int, *sides: Callable[[], object]) -> list[float]:
     return best
 
 
-@pytest.mark.parametrize(("extended", "least"), [(False, 2.0), (True, 2.0)])
-def test_stoi_beside_pystoi(extended: bool, least: float, clips: list[Audio], benchmark) -> None:
-    pystoi = pytest.importorskip("pystoi")
+Measure = Callable[[Audio, Audio], float]
+
+
+def noisy(clips: list[Audio]) -> list[tuple[Audio, Audio]]:
+    """(estimate, target) of each clip."""
     rng = np.random.default_rng(0)
-    pairs = [(clip + 0.02 * rng.standard_normal(clip.size).astype(np.float32), clip) for clip in clips]
-    for estimate, target in pairs:
-        expected = pystoi.stoi(target, estimate, RATE, extended=extended)
-        assert perceptual.stoi(estimate, target, extended=extended) == pytest.approx(expected, abs=1e-9)
+    return [(clip + 0.02 * rng.standard_normal(clip.size).astype(np.float32), clip) for clip in clips]
 
-    def ours() -> None:
+
+def compare(name: str, ours: Measure, theirs: Measure, clips: list[Audio], within: float, benchmark) -> float:
+    """How many times as fast ours is; the values must be the same first."""
+    pairs = noisy(clips)
+    off = max(abs(ours(estimate, target) - theirs(estimate, target)) for estimate, target in pairs)
+    assert off < within
+
+    def all_of(measure: Measure) -> None:
         for estimate, target in pairs:
-            perceptual.stoi(estimate, target, extended=extended)
+            measure(estimate, target)
 
-    def theirs() -> None:
-        for estimate, target in pairs:
-            pystoi.stoi(target, estimate, RATE, extended=extended)
-
-    mine, yours = in_turns(5, ours, theirs)
-    benchmark.pedantic(ours, rounds=1)
+    mine, yours = in_turns(5, lambda: all_of(ours), lambda: all_of(theirs))
+    benchmark.pedantic(all_of, (ours,), rounds=1)
     benchmark.extra_info["ratio"] = yours / mine
     each = 1e3 / len(pairs)
-    print(
-        f"\n{'E' * extended}STOI: {each * mine:.1f} ms a clip, pystoi {each * yours:.1f} ms, {yours / mine:.1f} times"
-    )
-    assert yours >= least * mine
+    print(f"\n{name}: {each * mine:.1f} ms a clip, the package {each * yours:.1f} ms, {yours / mine:.1f} times", end="")
+    print(f"; largest difference {off:.1e}")
+    return yours / mine
+
+
+@pytest.mark.parametrize("extended", [False, True])
+def test_stoi_beside_pystoi(extended: bool, clips: list[Audio], benchmark) -> None:
+    pystoi = pytest.importorskip("pystoi")
+
+    def ours(estimate: Audio, target: Audio) -> float:
+        return perceptual.stoi(estimate, target, extended=extended)
+
+    def theirs(estimate: Audio, target: Audio) -> float:
+        return float(pystoi.stoi(target, estimate, RATE, extended=extended))
+
+    assert compare("E" * extended + "STOI", ours, theirs, clips, 1e-9, benchmark) >= 2
+
+
+@pytest.mark.parametrize("mode", ["wb", "nb"])
+def test_pesq_beside_the_package(mode: quality.Mode, clips: list[Audio], benchmark) -> None:
+    package = pytest.importorskip("pesq")
+    rate = quality.PESQ_RATES[mode]
+    at_rate = [resample(clip, RATE, rate) for clip in clips]
+
+    def ours(estimate: Audio, target: Audio) -> float:
+        return quality.pesq(estimate, target, mode)
+
+    def theirs(estimate: Audio, target: Audio) -> float:
+        return float(package.pesq(rate, target, estimate, mode))
+
+    assert compare(f"PESQ, {mode}", ours, theirs, at_rate, 2e-3, benchmark) >= 2
 
 
 def test_dnsmos_beside_speechmos(clips: list[Audio], benchmark) -> None:
