@@ -108,9 +108,12 @@ class Busy:
 """Takes 100 ms for a batch and leaves the processor alone, as a model on a device does."""
 
 
-@pytest.mark.parametrize(("seconds", "most"), [(1.0, 0.02), (10.0, 0.05)])
-def test_a_system_hardly_waits_between_batches(seconds: float, most: float, tmp_path: Path, benchmark) -> None:
-    """With 10 s clips rendering and scoring keep two cores busy, and the system waits for a turn of the scheduler."""
+IDLE_SHARE = 0.02
+
+
+@pytest.mark.parametrize("seconds", [1.0, 10.0])
+def test_a_system_hardly_waits_between_batches(seconds: float, tmp_path: Path, benchmark) -> None:
+    """With 10 s clips rendering and scoring keep two cores busy."""
     path = write_task(tmp_path / "task", 8 * 40, seconds, 16000)
     (tmp_path / "busy.py").write_text(BUSY)
     request = Request(task=str(path), out=tmp_path / "out", batch_size=8, metrics=("snr",))
@@ -120,7 +123,7 @@ def test_a_system_hardly_waits_between_batches(seconds: float, most: float, tmp_
     waits = sorted(8 * time["idle_s"] for time in times)
     benchmark.extra_info.update(idle_share=idle / (idle + compute), median_wait_ms=1e3 * waits[len(waits) // 2])
     print(f"\n{seconds} s clips: waiting {idle / (idle + compute):.2%}, median {1e3 * waits[len(waits) // 2]:.2f} ms")
-    assert idle / (idle + compute) < most
+    assert idle / (idle + compute) < IDLE_SHARE
 
 
 def peak_memory(path: Path, out: Path, limit: int) -> int:

@@ -60,6 +60,22 @@ class DiesLater:
         return mixtures * np.float32([[int(query.text) + 1] for query in queries])
 
 
+class Crowded:
+    """Says in its answer whom it was asked about together; the process ends over the trial ``bad``."""
+
+    queries = frozenset({"text"})
+
+    def __init__(self, bad: int = -1) -> None:
+        self.bad = bad
+
+    def extract(self, mixtures, lengths, queries):
+        numbers = [int(query.text) for query in queries]
+        time.sleep(0.1)
+        if self.bad in numbers:
+            os._exit(1)
+        return np.full_like(mixtures, 1 + sum(numbers))
+
+
 class Mute:
     """Returns silence."""
 

@@ -8,9 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from tspbench.runner.engine import UNDER_WAY
+from tspbench.runner.lengths import planned_batches
+from tspbench.runner.process import Child
 from tspbench.runner.request import Request
 from tspbench.runner.run import Outcome, run_systems
 from tspbench.store import read_lines
+from tspbench.task import load_task
 
 HERE = Path(__file__).parent / "systems_under_test.py"
 TRIALS = 24
@@ -76,6 +80,32 @@ def test_a_system_that_always_dies_is_given_up(tiny: Callable[..., Path], tmp_pa
     assert outcome.status == "failed"
     assert "10 trials in a row" in outcome.message
     assert len(list(read_lines(outcome.path / "trials.jsonl"))) < 30
+
+
+def test_a_death_costs_nothing_to_the_batch_behind_it(
+    tiny: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It had been sent already; it is answered as if nothing had happened, in the same company."""
+    asked: list[int] = []
+    real = Child.send
+
+    def send(child: Child, method: str, *arguments: object, **rest: object) -> None:
+        real(child, method, *arguments, **rest)
+        asked.append(len(child.works))
+
+    monkeypatch.setattr(Child, "send", send)
+    path = str(tiny(TRIALS))
+    request = Request(task=path, out=tmp_path / "out", workers=2, batch_size=4, metrics=("snr",))
+    outcome = run_systems([f"{HERE}:Crowded"], request, options=("bad=8",))[0]
+    rows = {row["trial_id"]: row for row in read_lines(outcome.path / "trials.jsonl")}
+    assert {name: row["error"]["type"] for name, row in rows.items() if row["error"]} == {"t8": "worker_died"}
+    expected = {}
+    for batch in planned_batches(load_task(path), 4):
+        company = [{name} for name in batch.trial_ids] if "t8" in batch.trial_ids else [set(batch.trial_ids)]
+        expected |= {name: 1.0 + sum(int(other[1:]) for other in group) for group in company for name in group}
+    found = {name: row["output"]["peak"] for name, row in rows.items() if row["output"]}
+    assert found == {name: peak for name, peak in expected.items() if name != "t8"}
+    assert max(asked) == UNDER_WAY == 2
 
 
 @pytest.mark.parametrize("batch_size", [1, 2])

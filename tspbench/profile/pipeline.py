@@ -106,7 +106,7 @@ def _run(subject: Subject, task: Task, size: int, folder: Path) -> list[Mapping[
     with ExitStack() as stack:
         stack.callback(journal.close)
         journal.begin()
-        pool = [Child(Workbench, setting, single_thread=True) for _ in range(environment.cores())]
+        pool = [Child(Workbench, setting, background=True) for _ in range(environment.cores())]
         for child in pool:
             stack.callback(child.close)
         spool, keeper = Spool(folder / "spool"), Keeper("none", metric)

@@ -22,6 +22,7 @@ from tspbench.runner.keep import Keeper
 from tspbench.runner.lines import failed_scores, trial_row
 from tspbench.runner.orders import DiskFull, Journal, Known, Orders, Progress, Trials
 from tspbench.runner.plan import Batch, Todo, todo
+from tspbench.runner.priority import standing_back
 from tspbench.runner.process import Child, ChildDied
 from tspbench.runner.spool import Spool
 from tspbench.runner.workbench import RenderReport, ScoreJob, ScoreReport
@@ -30,6 +31,9 @@ from tspbench.types import Trial
 
 AHEAD = 2
 """Batches that may lie rendered while the system is busy."""
+UNDER_WAY = 2
+"""Batches that the system's process is asked for at a time: it finds the next one at hand when it has answered one,
+and need not wait until this process gets a turn of the processor."""
 BACKLOG = 64
 """Answers that may wait to be scored before the system has to wait."""
 DEATHS = 10
@@ -110,24 +114,24 @@ class Engine:
 
     def step(self) -> bool:
         """Give out work and take in what is done within a second; False when nothing is left to do."""
-        if not self.dispatch():
-            return False
-        self._collect()
+        with standing_back():
+            if not self.dispatch():
+                return False
+            self._collect()
         return True
 
     @property
     def unanswered(self) -> int:
         """Batches that the system has not answered."""
-        busy = isinstance(self.system.busy_with, Batch)
-        return len(self._batches) + len(self._unrendered) + len(self._ready) + len(self._owed) + busy
+        asked = sum(isinstance(work, Batch) for work in self.system.works)
+        return len(self._batches) + len(self._unrendered) + len(self._ready) + len(self._owed) + asked
 
     # -- giving out work ---------------------------------------------------------------------
 
     def dispatch(self) -> bool:
         """Give every idle child something to do; False when all is done."""
         self._plan_ahead()
-        if self.system.busy_with is None:
-            self._dispatch_system()
+        self._dispatch_system()
         for child in self.pool:
             if child.busy_with is None and self._jobs:
                 self._send_job(child, self._jobs.popleft())
@@ -148,16 +152,25 @@ class Engine:
                 self._jobs.append(PoolJob("render", trial_id, batch))
 
     def _dispatch_system(self) -> None:
+        """Ask for batches, ahead of time; loading and settling wait for their turn, and nothing overtakes them."""
         waiting = sum(job.method == "score" for job in self._jobs)
         if not self._ready or waiting >= BACKLOG:
-            if self._owed:
+            if self._owed and not self.system.works:
                 self._give(self.system, SETTLE, SETTLE, seconds=POOL_SECONDS)
             return
-        if not self.loaded:
+        if not self.loaded and not self.system.works:
             self.load()
-            return
+        while self.loaded and self._ready and self._room():
+            self._ask_for(self._ready.popleft())
+
+    def _room(self) -> bool:
+        """May the system be asked for one more batch?"""
+        works = self.system.works
+        return len(works) < UNDER_WAY and all(isinstance(work, Batch) for work in works)
+
+    def _ask_for(self, batch: Batch) -> None:
         self.progress.phase = "running"
-        orders, batch = self.orders, self._ready.popleft()
+        orders = self.orders
         asks = self._asks(batch)
         upcoming = self._asks(self._ready[0]) if self._ready else []
         seconds = orders.time_limit_s * len(asks)
@@ -177,8 +190,7 @@ class Engine:
         try:
             child.send(method, *arguments, busy_with=work, seconds=seconds)
         except ChildDied as death:
-            child.replace()
-            self._lost(child, work, Failure("worker_died", str(death), death.log))
+            self._bury(child, work, Failure("worker_died", str(death), death.log))
 
     def _send_job(self, child: Child, job: PoolJob) -> None:
         live = self._live[job.trial_id]
@@ -220,17 +232,14 @@ class Engine:
             if connection.poll():
                 self._take(child)
             elif child.exited or child.overdue:
-                work, failure = child.busy_with, _obituary(child)
-                child.replace()
-                self._lost(child, work, failure)
+                self._bury(child, child.busy_with, _obituary(child))
 
     def _take(self, child: Child) -> None:
         work = child.busy_with
         try:
             value = child.receive()
         except ChildDied as death:
-            child.replace()
-            self._lost(child, work, Failure("worker_died", str(death), death.log))
+            self._bury(child, work, Failure("worker_died", str(death), death.log))
             return
         if isinstance(value, Trouble):
             _stop_if_fatal(value)
@@ -247,8 +256,15 @@ class Engine:
         else:
             self._take_scores(work, value)
 
+    def _bury(self, child: Child, work: Any, failure: Failure) -> None:
+        """A child died or hung over some work; put a fresh one in its place."""
+        behind = [asked for asked in child.works if asked is not work]
+        child.replace()
+        self._ready.extendleft(reversed(behind))  # it had not come to these
+        self._lost(child, work, failure)
+
     def _lost(self, child: Child, work: Any, failure: Failure) -> None:
-        """A child died or hung over some work; a fresh one has taken its place."""
+        """Do again what can be done again, and find out who is to blame for the rest."""
         if isinstance(work, PoolJob):
             if work.tries == 0:
                 self._jobs.appendleft(replace(work, tries=1))

@@ -11,15 +11,21 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 from typing import Any
 
 from tspbench.errors import UsageError
+from tspbench.runner import priority
 from tspbench.runner.answers import Trouble
 
 LOG_TAIL = 2000
+SMALL = 32 * 1024
+"""Bytes of a request that lie in the pipe, whatever the child does: to write more than fits would wait for it."""
 INSIDE = "TSPBENCH_WORKER"
 BOOT = """
 import json, sys
@@ -44,20 +50,32 @@ class ChildDied(Exception):
         self.log = log
 
 
+@dataclass
+class _Request:
+    """``message`` is what is still to be sent: a large one waits for its turn."""
+
+    number: int
+    work: Any
+    seconds: float | None
+    message: bytes | None
+
+
 class Child:
     """One child process serving ``factory(*arguments)``.
 
-    At most one request is under way at a time: :meth:`send`, then wait on
-    :attr:`connection`, then :meth:`receive`. :meth:`ask` does all three.
-    What the child prints is added to ``log_to`` when it ends. ``variables`` are
-    set in its environment.
+    :meth:`send`, then wait on :attr:`connection`, then :meth:`receive`;
+    :meth:`ask` does all three. Several requests may be under way: they are
+    answered in their order, and the child goes from one to the next without
+    waiting for its parent. What it prints is added to ``log_to`` when it ends.
+    ``variables`` are set in its environment. A ``background`` child is one of
+    several that work beside a system: it computes in one thread, and gives way.
     """
 
     def __init__(
         self,
         factory: Callable[..., Any],
         *arguments: Any,
-        single_thread: bool = False,
+        background: bool = False,
         variables: Mapping[str, str] | None = None,
     ) -> None:
         if os.environ.get(INSIDE):
@@ -72,12 +90,14 @@ class Child:
             **OPENBLAS,
             **os.environ,
             INSIDE: "1",
-            **(ONE_THREAD if single_thread else {}),
+            **(ONE_THREAD if background else {}),
             **(variables or {}),
         }
+        usual = priority.policy()
+        self._policy = priority.giving_way(usual) if background else usual
         self.log_to: Path | None = None
-        self.busy_with: Any = None
         self.deadline: float | None = None
+        self._under_way: deque[_Request] = deque()
         self._launch()
 
     def _launch(self) -> None:
@@ -100,33 +120,66 @@ class Child:
             env=self._environment,
             start_new_session=True,  # Ctrl-C is the parent's to handle
         )
+        priority.put_under(self._policy, self._process.pid)
         theirs.close()
         self.connection = Connection(ours.detach())
         self.connection.send(self._start)
         self._started = False
 
+    @property
+    def works(self) -> list[Any]:
+        """What it was asked for and has not answered, as :meth:`send` was told; the first is what it is busy with."""
+        return [request.work for request in self._under_way]
+
+    @property
+    def busy_with(self) -> Any:
+        """The first of :attr:`works`, or None."""
+        return self._under_way[0].work if self._under_way else None
+
     def send(self, method: str, *arguments: Any, busy_with: Any = None, seconds: float | None = None) -> None:
-        """Ask without waiting. ``seconds`` sets :attr:`deadline`."""
-        self.busy_with = busy_with if busy_with is not None else method
-        self.deadline = None if seconds is None else time.monotonic() + seconds
+        """Ask without waiting. ``seconds`` sets :attr:`deadline` once the requests before are answered."""
+        self._number += 1
+        message = bytes(ForkingPickler.dumps((self._number, method, arguments)))
+        work = busy_with if busy_with is not None else method
+        self._under_way.append(_Request(self._number, work, seconds, message))
         try:
-            self._settle()
-            self._number += 1
-            self.connection.send((self._number, method, arguments))
+            if len(self._under_way) == 1:
+                self._settle()
+                self._begin()
+            elif len(message) <= SMALL:
+                self._hand_over(self._under_way[-1])
         except OSError:
-            raise self.death() from None
+            if len(self._under_way) == 1:
+                raise self.death() from None
+            # Its death is heard of when the answer before this one is waited for.
+
+    def _begin(self) -> None:
+        """The turn of the first request has come."""
+        self.deadline = None
+        if self._under_way:
+            request = self._under_way[0]
+            self.deadline = None if request.seconds is None else time.monotonic() + request.seconds
+            self._hand_over(request)
+
+    def _hand_over(self, request: _Request) -> None:
+        if request.message is not None:
+            message, request.message = request.message, None
+            self.connection.send_bytes(message)
 
     def receive(self) -> Any:
-        """The answer, or the :class:`Trouble` that came instead of it; ChildDied when there is none."""
-        self.busy_with = self.deadline = None
+        """The next answer, or the :class:`Trouble` that came instead of it; ChildDied when there is none."""
+        request = self._under_way.popleft()
         try:
             number, value = self.connection.recv()
-            while number != self._number:  # the echo of a process that forked in the middle of an earlier answer
+            while number != request.number:  # the echo of a process that forked in the middle of an earlier answer
                 number, value = self.connection.recv()
         except (EOFError, OSError):
+            self.deadline = None
             raise self.death() from None
         except Exception as error:  # what the child sent names something that only it knows
-            return Trouble(type(error).__name__, f"the answer cannot be read here: {error}", "")
+            value = Trouble(type(error).__name__, f"the answer cannot be read here: {error}", "")
+        with contextlib.suppress(OSError):  # it died since: the next answer is the end of the line
+            self._begin()
         return value
 
     def ask(self, method: str, *arguments: Any) -> Any:
@@ -143,7 +196,8 @@ class Child:
         self._launch()
 
     def close(self) -> None:
-        self.busy_with = self.deadline = None
+        self._under_way.clear()
+        self.deadline = None
         self.connection.close()
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)  # and whatever it started

@@ -354,7 +354,7 @@ def _note_executor(folder: RunFolder, executor: Mapping[str, Any]) -> None:
 
 @contextlib.contextmanager
 def _pool(size: int, setting: Setting) -> Iterator[list[Child]]:
-    children = [Child(Workbench, setting, single_thread=True) for _ in range(size)]
+    children = [Child(Workbench, setting, background=True) for _ in range(size)]
     try:
         yield children
     finally:

@@ -200,7 +200,7 @@ class Station:
         system.log_to = self.folder / "system.log"
         if describe(system).digest != post.digest:
             raise UsageError("the system's code, options or weights are not those of the run. Bring them up to date.")
-        pool = [self._child(Child(Workbench, post.setting, single_thread=True)) for _ in range(post.pool)]
+        pool = [self._child(Child(Workbench, post.setting, background=True)) for _ in range(post.pool)]
         metrics = resolve_all(post.metrics)
         self._engine = Engine(
             orders=replace(post.orders, metrics=metrics),
