@@ -11,7 +11,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tspbench.api import run, score
+    from tspbench.api import merge, run, score
     from tspbench.prefix import Prefix
     from tspbench.results import Run, load_run
     from tspbench.system import System
@@ -29,11 +29,13 @@ __all__ = [
     "Trial",
     "Truth",
     "load_run",
+    "merge",
     "run",
     "score",
 ]
 
 _HOME = {
+    "merge": "api",
     "run": "api",
     "score": "api",
     "Run": "results",

@@ -10,6 +10,7 @@ from typing import Any
 
 from tspbench.errors import UsageError
 from tspbench.results import Run, load_run
+from tspbench.runner.merge import merge as merge_parts
 from tspbench.runner.request import Request
 from tspbench.runner.run import run_systems, score_estimates
 
@@ -37,7 +38,8 @@ def run(
         ``metrics``, ``device``, ``batch_size``, ``workers``, ``out``,
         ``save_audio``, ``seed``, ``fresh``, ``time_limit_s``, ``data_root``,
         ``dialect``, ``available``, ``task_options`` (``{"queries": "text"}``),
-        ``executor``, ``ray_address``, ``ray_workers``, ``ray_gpus_per_worker``.
+        ``executor``, ``ray_address``, ``ray_workers``, ``ray_gpus_per_worker``,
+        ``shard``.
 
     Returns
     -------
@@ -57,6 +59,11 @@ def run(
 def score(estimates: str | Path, task: str | Path, name: str | None = None, **settings: Settings) -> Run:
     """Score a folder of estimates that were made elsewhere; see ``tspbench score --help``."""
     return load_run(score_estimates(Path(estimates), _request(task, settings), name).path)
+
+
+def merge(parts: Sequence[str | Path], out: str | Path) -> Run:
+    """Put the parts of a run together that were made with ``shard="K/N"``; see ``tspbench merge --help``."""
+    return merge_parts([Path(part) for part in parts], Path(out))
 
 
 def _request(task: str | Path, settings: Mapping[str, Any]) -> Request:

@@ -90,10 +90,10 @@ class RunFolder:
         """Has every one of some trials all its lines?"""
         return all(self.states.get(trial_id) is FINISHED for trial_id in trial_ids)
 
-    def begin(self) -> None:
+    def begin(self, **changes: Any) -> None:
         """Say that the run has started."""
         (self.path / "audio").mkdir(exist_ok=True)
-        self.write_record(status="started")
+        self.write_record(status="started", **changes)
 
     def kept(self, trial_id: str) -> Path:
         return self.path / "audio" / f"{trial_id}.wav"
@@ -209,12 +209,18 @@ def read_summary(path: Path) -> dict[str, Any] | None:
 
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:
     """The rows of a JSON-lines file; a torn last line is passed over."""
+    for _, row in raw_lines(path):
+        yield row
+
+
+def raw_lines(path: Path) -> Iterator[tuple[bytes, dict[str, Any]]]:
+    """Each line of a JSON-lines file as it stands, and its row; a torn last line is passed over."""
     if not path.exists():
         return
     with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
             if line.endswith(b"\n"):
-                yield _parsed(path, number, line)
+                yield line, _parsed(path, number, line)
 
 
 def _parsed(path: Path, number: int, line: bytes) -> dict[str, Any]:
@@ -338,15 +344,20 @@ def refuse_foreign(path: Path) -> None:
 
 
 def _same_identity(path: Path, existing: Mapping[str, Any], record: Mapping[str, Any]) -> None:
-    differences = list(_differences(existing["identity"], record["identity"]))
+    found = differences(existing["identity"], record["identity"])
     there = {metric["id"]: metric for metric in existing["metrics"]}
     for metric in record["metrics"]:
-        differences += _differences(there.get(metric["id"], metric), metric, f"metric {metric['id']}")
-    if differences:
+        found += differences(there.get(metric["id"], metric), metric, f"metric {metric['id']}")
+    if found:
         raise OtherIdentity(
-            f"{path} holds another run. What differs: {'; '.join(differences)}. "
+            f"{path} holds another run. What differs: {'; '.join(found)}. "
             "Choose another --out, or start over with --fresh (the old folder is moved aside)."
         )
+
+
+def differences(there: Any, now: Any, name: str = "") -> list[str]:
+    """What differs between two nested records: ``protocol.seed: 0 there, 1 now``."""
+    return list(_differences(there, now, name))
 
 
 def _differences(there: Any, now: Any, name: str = "") -> Iterable[str]:

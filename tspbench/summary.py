@@ -108,12 +108,18 @@ def summarise(folder: Path, baselines: Baselines | None = None) -> dict[str, Any
         column.sort(ranks)
     return {
         "schema": SCHEMA,
-        "trials": {"expected": record["identity"]["task"]["trials"], "attempted": len(trials.ids)}
+        "trials": {"expected": expected_trials(record), "attempted": len(trials.ids)}
         | {status: trials.statuses.get(status, 0) for status in ("ok", "failed", "timed_out")},
         "metrics": {name: _metric_summary(column, trials, baselines) for name, column in columns.items()},
         "worst": next((_worst(column, trials) for column in columns.values()), None),
         "wrong_target": _wrong_target(columns, trials),
     }
+
+
+def expected_trials(record: Mapping[str, Any]) -> int:
+    """How many trials a run has when it is done: a shard has fewer than its list."""
+    task = record["identity"]["task"]
+    return int(task.get("shard", task)["trials"])
 
 
 def _read_trials(folder: Path, cluster: str | None) -> Trials:

@@ -16,7 +16,7 @@ import itertools
 import os
 import sys
 import tomllib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -119,8 +119,8 @@ class Task:
         header = self.trials.header
         return list_digest(header.kind, header.sample_rate, map(row_digest, self))
 
-    def check_audio(self, progress: Callable[[int], None] | None = None) -> None:
-        """Open the header of every recording once.
+    def check_audio(self, progress: Callable[[int], None] | None = None, only: Container[str] | None = None) -> None:
+        """Open the header of every recording once, or of those of ``only`` some trials.
 
         Raises
         ------
@@ -129,7 +129,7 @@ class Task:
         """
         seen: set[tuple[str, float, float | None]] = set()
         for done, trial in enumerate(self, start=1):
-            for clip in trial.clips():
+            for clip in trial.clips() if only is None or trial.trial_id in only else ():
                 key = (clip.path, clip.start_s, clip.duration_s)
                 if key in seen:
                     continue

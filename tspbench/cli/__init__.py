@@ -15,6 +15,7 @@ from tspbench.errors import TspbenchError, nearest
 COMMANDS: Mapping[str, str] = {
     "run": "Run systems on a task and score them.",
     "score": "Score estimates that were made elsewhere.",
+    "merge": "Put the parts of a run together that were made with --shard.",
     "compare": "Say which of some runs is better, trial by trial, and how sure that is.",
     "cpwer": "Set cpWER beside the word error rate of target-speaker transcripts.",
     "power": "Say how many trials a claim needs.",

@@ -21,6 +21,7 @@ MEASURING = (
     ),
     click.option("--available", is_flag=True, help="Go on with the trials whose audio is here (n of N)."),
     click.option("--limit", type=int, metavar="N", help="Only the first N trials (a trial list of its own)."),
+    click.option("--shard", metavar="K/N", help="Only the K-th of N parts; put together with: tspbench merge."),
     click.option("--metrics", default="", metavar="M[,M…]", help="Metric ids; default: the task's."),
     click.option("--dialect", metavar="NAME", help="Score as a publication does; --metrics adds to it."),
     click.option("--workers", type=int, metavar="N", help="Processes that render and score; default: one per core."),

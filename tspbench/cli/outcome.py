@@ -40,6 +40,9 @@ def _title(record: Mapping[str, Any]) -> str:
     task = record["identity"]["task"]
     part = task["trials"] < task.get("of", task["trials"])
     notes = [f"{task['trials']:,} of {task['of']:,} trials"] if part else []
+    if "shard" in task:
+        shard = task["shard"]
+        notes += [f"part {shard['number']} of {shard['of']}: {shard['trials']:,} trials"]
     notes += ["synthetic audio"] if record["synthetic"] else []
     return " — ".join([f"{task['name']} ({task['kind']})", *notes])
 

@@ -20,12 +20,11 @@ from tspbench.runner.answers import Answer, Failure
 from tspbench.runner.engine import AHEAD, DEATHS
 from tspbench.runner.keep import Keeper
 from tspbench.runner.lines import failed_scores, trial_row
-from tspbench.runner.orders import Orders, Outage, Progress
+from tspbench.runner.orders import Orders, Outage, Progress, Trials
 from tspbench.runner.plan import Batch, todo
 from tspbench.runner.spool import Spool, write_over
 from tspbench.runner.station import Done, Lot, Report
 from tspbench.store import FINISHED, RunFolder
-from tspbench.task import Task
 
 LOSSES = 5
 """Stations that may be lost over one batch; after the second it is given out on its own."""
@@ -81,7 +80,7 @@ class Dispatcher:
     """One run under way on a crew."""
 
     orders: Orders
-    task: Task
+    trials: Trials
     folder: RunFolder
     spool: Spool
     crew: Crew
@@ -90,7 +89,7 @@ class Dispatcher:
     observe: Callable[[Progress], None]
 
     def __post_init__(self) -> None:
-        self.progress = Progress(total=len(self.task))
+        self.progress = Progress(total=len(self.trials))
         self._places = [Place() for _ in range(self.crew.size)]
         self._losses: Counter[Batch] = Counter()
         self._alone: deque[Batch] = deque()
@@ -173,7 +172,7 @@ class Dispatcher:
         finished = frozenset(name for name, state in states.items() if state is FINISHED)
         return Lot(
             batch=batch,
-            trials=tuple(self.task.trial(name) for name in batch.trial_ids),
+            trials=tuple(self.trials.trial(name) for name in batch.trial_ids),
             states={name: state for name, state in states.items() if name not in finished},
             finished=finished,
             estimates=self._estimates(batch) if self._answered.issuperset(batch.trial_ids) else None,
@@ -271,12 +270,12 @@ class Dispatcher:
     def _give_up(self, batch: Batch, loss: Lost) -> None:
         failure = Failure("station_lost", f"its worker was lost {LOSSES} times: {loss.message}")
         for name in self._unfinished(batch):
-            row = trial_row(self.task.trial(name), None, Answer(name, "failed", failure=failure))
+            row = trial_row(self.trials.trial(name), None, Answer(name, "failed", failure=failure))
             scores = self._failed(name, f"{failure.type}: {failure.message}")
             self._finish(Done(name, row, scores, {}))
 
     def _failed(self, trial_id: str, reason: str) -> dict[str, Score]:
-        return failed_scores(self.orders, self.task.trial(trial_id), reason)
+        return failed_scores(self.orders, self.trials.trial(trial_id), reason)
 
     def _must_have_stations(self) -> None:
         waited = time.monotonic() - self._sign

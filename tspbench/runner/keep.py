@@ -6,16 +6,24 @@ import heapq
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 from tspbench.metrics import Metric, Score
 from tspbench.runner.orders import Journal
-from tspbench.store import RunFolder, read_lines
+from tspbench.store import read_lines
 
 WORST = 10
 """How many estimates ``--save-audio worst`` keeps."""
 
 Policy = Literal["none", "worst", "all"]
+
+
+class Kept(Protocol):
+    """A folder that holds estimates; a ``RunFolder`` is such a thing."""
+
+    @property
+    def path(self) -> Path: ...
+    def kept(self, trial_id: str) -> Path: ...
 
 
 @dataclass
@@ -26,7 +34,7 @@ class Keeper:
     metric: Metric
     _kept: list[tuple[float, str]] = field(default_factory=list)
 
-    def resume(self, folder: RunFolder) -> None:
+    def resume(self, folder: Kept) -> None:
         """Take up the worst trials of the part of the run that is done."""
         if self.policy != "worst":
             return
@@ -47,6 +55,10 @@ class Keeper:
         if self.policy != "worst" or self.metric.id not in scores or not folder.kept(trial_id).exists():
             return
         heapq.heappush(self._kept, (self._badness(scores[self.metric.id].value), trial_id))
+        self.drop(folder)
+
+    def drop(self, folder: Kept | Journal) -> None:
+        """Drop the best of the kept until no more than :data:`WORST` are left."""
         while len(self._kept) > WORST:
             _, best = heapq.heappop(self._kept)
             folder.kept(best).unlink(missing_ok=True)

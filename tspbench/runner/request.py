@@ -19,6 +19,7 @@ from tspbench.runner.answers import SystemInfo, Trouble
 from tspbench.runner.keep import Policy
 from tspbench.runner.plan import ORDER
 from tspbench.runner.process import Child, ChildDied
+from tspbench.runner.shard import Shard
 from tspbench.sealed import file_name
 from tspbench.system import Card
 from tspbench.task import Task, load_task, servable
@@ -53,6 +54,7 @@ class Request:
     ray_address: str | None = None
     ray_workers: int | None = None
     ray_gpus_per_worker: float = 0.0
+    shard: str | None = None
 
     def __post_init__(self) -> None:
         closed = {"device": get_args(Device), "save_audio": get_args(Policy), "executor": get_args(Executor)}
@@ -69,6 +71,8 @@ class Request:
             raise UsageError(f"--ray-gpus-per-worker must not be negative, got {self.ray_gpus_per_worker}.")
         if self.executor != "ray" and (self.ray_address or self.ray_workers or self.ray_gpus_per_worker):
             raise UsageError("Options that begin with --ray- say how to run on a cluster: add --executor ray.")
+        if self.shard is not None:
+            Shard.parse(self.shard)
 
     def load_task(self) -> Task:
         """The trials that are asked for."""

@@ -18,6 +18,7 @@ from tspbench import environment, summary
 from tspbench.baselines import UPPER, Baselines
 from tspbench.errors import CannotMeasure, UsageError, nearest
 from tspbench.manifest import LABEL, LABEL_RULE
+from tspbench.results import Run
 from tspbench.runner import request as ask
 from tspbench.runner.answers import SystemInfo
 from tspbench.runner.dispatch import Dispatcher
@@ -26,9 +27,11 @@ from tspbench.runner.estimates import EstimatesService
 from tspbench.runner.inference import SystemService
 from tspbench.runner.keep import Keeper
 from tspbench.runner.lengths import planned_batches
-from tspbench.runner.orders import DiskFull, Orders, Outage, Progress
+from tspbench.runner.orders import DiskFull, Orders, Outage, Progress, Trials
+from tspbench.runner.plan import Batch
 from tspbench.runner.process import Child
 from tspbench.runner.request import Request
+from tspbench.runner.shard import Shard, Share, shard_record
 from tspbench.runner.spool import Spool
 from tspbench.runner.station import Post, versions
 from tspbench.runner.workbench import Setting, Workbench
@@ -84,6 +87,9 @@ class Job:
     batch_size: int
     path: Path
     identity: dict[str, Any]
+    planned: tuple[Batch, ...]
+    trials: Trials
+    """Those of the task that are run here: all of them, or a shard's."""
     cluster: RayCluster | None = None
     """Where to run it, if not on this machine."""
     service: tuple[Any, ...] = ()
@@ -113,11 +119,11 @@ def run_systems(
         cluster = _cluster(stack, request)
         children = [_started(stack, SystemService, ref, given[ref.label]) for ref in refs]
         infos = [ask.describe(child) for child in children]
-        task.check_audio(lambda done: observer.checking(done, len(task)))
         jobs = [
             _job(request, task, chosen, child, info, ref.card, several=len(refs) > 1)
             for ref, child, info in zip(refs, children, infos, strict=True)
         ]
+        _check_audio(jobs, observer)
         for job, ref in zip(jobs, refs, strict=True):
             job.cluster, job.service = cluster, (SystemService, ref, given[ref.label])
         return list(_executed(_checked(jobs), observer))
@@ -139,9 +145,8 @@ def score_estimates(
         if not LABEL.fullmatch(label):
             raise UsageError(f"--name {label!r} cannot name a run. {LABEL_RULE}")
         child = _started(stack, EstimatesService, folder, label, info.kind, info.sample_rate, task.ids)
-        described = ask.describe(child)
-        task.check_audio(lambda done: observer.checking(done, len(task)))
-        job = _job(request, task, chosen, child, described, None, several=False)
+        job = _job(request, task, chosen, child, ask.describe(child), None, several=False)
+        _check_audio([job], observer)
         return _execute(_checked([job])[0], observer)
 
 
@@ -188,8 +193,22 @@ def _job(
     device = ask.choose_device(request.device, card, per_worker)
     batch_size = request.batch_size or (card.batch_size if card else 1)
     identity = ask.identity(task, info, request, device, batch_size)
+    planned: tuple[Batch, ...] = planned_batches(task, batch_size)
+    trials: Trials = task
+    if request.shard is not None:
+        shard = Shard.parse(request.shard)
+        planned = shard.batches(planned)
+        trials = share = Share.of_batches(task, planned)
+        identity["task"]["shard"] = shard_record(shard, share)
     path = ask.default_folder(request, identity, several).absolute()  # a system may change the current folder
-    return Job(request, task, chosen, child, info, card, device, batch_size, path, identity)
+    return Job(request, task, chosen, child, info, card, device, batch_size, path, identity, planned, trials)
+
+
+def _check_audio(jobs: Sequence[Job], observer: Observer) -> None:
+    """Look at every recording that is going to be heard."""
+    task = jobs[0].task
+    only = None if jobs[0].request.shard is None else {name for job in jobs for name in job.trials.ids}
+    task.check_audio(lambda done: observer.checking(done, len(task)), only)
 
 
 def _checked(jobs: list[Job]) -> list[Job]:
@@ -241,10 +260,10 @@ def _execute(job: Job, observer: Observer) -> Outcome:
     folder = RunFolder(job.path, _record(job))
     baselines = Baselines(instruments=job.chosen.instruments)
     try:
-        if folder.complete(job.task.ids):
+        if folder.complete(job.trials.ids):
             Spool(folder.path / "spool").remove()
             return _outcome(job, folder, Broken(), baselines=baselines, already_done=folder.sealed)
-        folder.begin()
+        folder.begin(save_audio=job.request.save_audio)
         job.child.log_to = folder.path / "system.log"
         broken = _work(job, folder, baselines, observer)
         return _outcome(job, folder, broken, baselines=baselines)
@@ -312,18 +331,17 @@ def _drive(job: Job, folder: RunFolder, baselines: Baselines, observer: Observer
     keeper.resume(folder)
     spool = Spool(folder.path / "spool")
     observe = partial(observer.running, job.info.label)
-    planned = planned_batches(job.task, job.batch_size)
     if job.cluster is None:
         size = job.request.workers or environment.cores()
         _note_executor(folder, {"name": "local", "workers": size})
         with _pool(size, setting) as pool:
-            Engine(orders, job.task, folder, spool, job.child, pool, baselines, keeper, observe).run(planned)
+            Engine(orders, job.trials, folder, spool, job.child, pool, baselines, keeper, observe).run(job.planned)
     else:
         crew = job.cluster.crew(_post(job, job.cluster, orders, setting))
         _note_executor(folder, job.cluster.record())
-        dispatcher = Dispatcher(orders, job.task, folder, spool, crew, baselines, keeper, observe)
+        dispatcher = Dispatcher(orders, job.trials, folder, spool, crew, baselines, keeper, observe)
         try:
-            dispatcher.run(planned)
+            dispatcher.run(job.planned)
         finally:
             folder.record["executors"][-1]["lost"] = dispatcher.lost  # written when the wall time is
     spool.remove()
@@ -380,7 +398,7 @@ def _outcome(
     status = "partial" if broken.message else "sealed"
     if nothing and (broken.by_system or not broken.message):
         status = "failed"
-    unfinished = [name for name, column in found["metrics"].items() if column["attempted"] < len(job.task)]
+    unfinished = [name for name, column in found["metrics"].items() if column["attempted"] < len(job.trials)]
     if unfinished and status == "sealed":
         status = "partial"
         broken = Broken(f"{', '.join(unfinished)} did not get to the end; give --metrics with them again.", True)
@@ -390,6 +408,12 @@ def _outcome(
     message = broken.message or _nothing_applies(found)
     return Outcome(job.info.label, folder.path, status, found, _failures(found), job.chosen.left_out, message,
                    stops_all=bool(broken.message) and not broken.by_system, forced=forced)  # fmt: skip
+
+
+def outcome_of(run: Run) -> Outcome:
+    """What is told of a run that lies in a folder."""
+    label = str(run.record["identity"]["system"]["name"])
+    return Outcome(label, run.path, run.status, run.summary, _failures(run.summary))
 
 
 def _nothing_applies(found: Mapping[str, Any]) -> str:
