@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +13,7 @@ import pytest
 
 from tspbench.runner.engine import UNDER_WAY
 from tspbench.runner.lengths import planned_batches
+from tspbench.runner.plan import Batch
 from tspbench.runner.process import Child
 from tspbench.runner.request import Request
 from tspbench.runner.run import Outcome, run_systems
@@ -85,13 +89,16 @@ def test_a_system_that_always_dies_is_given_up(tiny: Callable[..., Path], tmp_pa
 def test_a_death_costs_nothing_to_the_batch_behind_it(
     tiny: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It had been sent already; it is answered as if nothing had happened, in the same company."""
+    """It had been sent already; it is answered as if nothing had happened, in the same company and the same order."""
     asked: list[int] = []
+    turns: dict[Batch, int] = {}
     real = Child.send
 
     def send(child: Child, method: str, *arguments: object, **rest: object) -> None:
         real(child, method, *arguments, **rest)
         asked.append(len(child.works))
+        if method == "answer":
+            turns[child.works[-1]] = len(asked)
 
     monkeypatch.setattr(Child, "send", send)
     path = str(tiny(TRIALS))
@@ -99,13 +106,53 @@ def test_a_death_costs_nothing_to_the_batch_behind_it(
     outcome = run_systems([f"{HERE}:Crowded"], request, options=("bad=8",))[0]
     rows = {row["trial_id"]: row for row in read_lines(outcome.path / "trials.jsonl")}
     assert {name: row["error"]["type"] for name, row in rows.items() if row["error"]} == {"t8": "worker_died"}
+    planned = planned_batches(load_task(path), 4)
+    whole = [batch for batch in planned if "t8" not in batch.trial_ids]
+    assert sorted(whole, key=lambda batch: turns[batch]) == whole
     expected = {}
-    for batch in planned_batches(load_task(path), 4):
+    for batch in planned:
         company = [{name} for name in batch.trial_ids] if "t8" in batch.trial_ids else [set(batch.trial_ids)]
         expected |= {name: 1.0 + sum(int(other[1:]) for other in group) for group in company for name in group}
     found = {name: row["output"]["peak"] for name, row in rows.items() if row["output"]}
     assert found == {name: peak for name, peak in expected.items() if name != "t8"}
     assert max(asked) == UNDER_WAY == 2
+
+
+@pytest.mark.parametrize("under_way", [0, UNDER_WAY])
+def test_a_process_that_somebody_kills_is_replaced(
+    under_way: int, tiny: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While it is idle, or while all that may be lies before it."""
+    killed: list[int] = []
+    real = Child.send
+
+    def send(child: Child, method: str, *arguments: object, **rest: object) -> None:
+        if method == "answer" and not killed and not under_way:
+            kill(child)
+        real(child, method, *arguments, **rest)
+        if method == "answer" and not killed and len(child.works) == under_way:
+            kill(child)
+
+    def kill(child: Child) -> None:
+        os.kill(child.pid, signal.SIGKILL)
+        while not child.exited:
+            time.sleep(0.01)
+        killed.append(child.pid)
+
+    monkeypatch.setattr(Child, "send", send)
+    outcome = run("Crowded", tiny(12), tmp_path / "out", batch_size=2)
+    assert len(killed) == 1
+    assert (outcome.status, outcome.failed) == ("sealed", 0)
+    assert sorted(row["trial_id"] for row in read_lines(outcome.path / "trials.jsonl")) == sorted(
+        f"t{i}" for i in range(12)
+    )
+
+
+def test_the_time_limit_runs_from_a_batch_s_turn(tiny: Callable[..., Path], tmp_path: Path) -> None:
+    """Each takes more than half of it, and is asked for while the one before is under way."""
+    request = Request(task=str(tiny(3)), out=tmp_path / "out", batch_size=1, time_limit_s=2.3)
+    outcome = run_systems([f"{HERE}:Slow"], request, ["seconds=1.4"])[0]
+    assert (outcome.status, outcome.failed) == ("sealed", 0)
 
 
 @pytest.mark.parametrize("batch_size", [1, 2])

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from multiprocessing.connection import wait
 from typing import Any
 
 import pytest
 
-from tspbench.runner import priority
-from tspbench.runner.process import SMALL, Child, ChildDied
+from tspbench.runner.process import AHEAD_BYTES, Child, ChildDied
 
 pytestmark = pytest.mark.timeout(60)
-LINUX = pytest.mark.skipif(priority.BATCH is None, reason="only Linux has batch work")
 
 
 class Service:
@@ -33,9 +32,6 @@ class Service:
 
     def die(self) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
-
-    def policy(self) -> int | None:
-        return priority.policy()
 
 
 @pytest.fixture
@@ -81,13 +77,33 @@ def test_time_runs_from_a_request_s_turn(child: Child) -> None:
     assert child.overdue
 
 
-@pytest.mark.parametrize("size", [10, SMALL, 10 * SMALL, 100 * SMALL])
-@pytest.mark.parametrize("back", [10, 10 * SMALL, 100 * SMALL])
+@pytest.mark.parametrize("size", [10, AHEAD_BYTES, 10 * AHEAD_BYTES, 100 * AHEAD_BYTES])
+@pytest.mark.parametrize("back", [10, 10 * AHEAD_BYTES, 100 * AHEAD_BYTES])
 def test_large_requests_and_answers_do_not_wait_for_each_other(size: int, back: int, child: Child) -> None:
     """A parent that writes more than the pipe holds, to a child that writes more than it holds, would wait for ever."""
     for i in range(4):
         child.send("repeat", "x" * size, max(1, back // size), busy_with=i)
     assert [len(child.receive()) for _ in range(4)] == [size * max(1, back // size)] * 4
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_small_requests_do_not_overtake_large_ones(seed: int, child: Child) -> None:
+    sizes = random.Random(seed).choices([1, AHEAD_BYTES // 2, 20 * AHEAD_BYTES], k=12)
+    for size in sizes:
+        child.send("echo", "x" * size)
+    assert [len(child.receive()) for _ in sizes] == sizes
+
+
+def test_asking_ahead_does_not_wait_for_the_child(child: Child) -> None:
+    """However much is asked of it, more than a pipe holds."""
+    child.ask("echo", 0)
+    child.send("nap", 1.0)
+    start = time.perf_counter()
+    for _ in range(40):
+        child.send("echo", "x" * (AHEAD_BYTES - 200))
+    assert time.perf_counter() - start < 0.5
+    assert child.receive() == 1.0
+    assert [len(child.receive()) for _ in range(40)] == [AHEAD_BYTES - 200] * 40
 
 
 def test_a_death_is_told_of_the_first_and_leaves_the_others(child: Child) -> None:
@@ -106,7 +122,7 @@ def test_an_answer_that_was_given_before_the_death_is_not_lost(child: Child) -> 
     child.ask("echo", 0)
     child.send("echo", 1, busy_with="first")
     child.send("die", busy_with="second")
-    child.send("echo", "x" * 10 * SMALL, busy_with="third")
+    child.send("echo", "x" * 10 * AHEAD_BYTES, busy_with="third")
     time.sleep(0.3)
     assert child.exited
     assert child.receive() == 1
@@ -122,38 +138,3 @@ def test_a_child_that_died_while_it_was_idle_says_so_when_it_is_asked(child: Chi
         time.sleep(0.01)
     with pytest.raises(ChildDied, match="SIGKILL"):
         child.ask("echo", 1)
-
-
-@LINUX
-def test_background_children_give_way_and_others_do_not(make: Callable[..., Child]) -> None:
-    system, background = make(), make(background=True)
-    assert background.ask("policy") == os.SCHED_BATCH
-    with priority.standing_back():
-        assert priority.policy() == os.SCHED_BATCH
-        system.replace()
-        assert system.ask("policy") == os.SCHED_OTHER
-    assert priority.policy() == os.SCHED_OTHER
-
-
-@LINUX
-def test_whoever_was_put_under_a_policy_stays_under_it(make: Callable[..., Child]) -> None:
-    priority.put_under(os.SCHED_IDLE)
-    try:
-        with priority.standing_back():
-            assert priority.policy() == os.SCHED_IDLE
-        assert make(background=True).ask("policy") == os.SCHED_IDLE
-    finally:
-        priority.put_under(os.SCHED_OTHER)
-
-
-@pytest.fixture
-def make() -> Iterator[Callable[..., Child]]:
-    made: list[Child] = []
-
-    def make(**settings: bool) -> Child:
-        made.append(Child(Service, **settings))
-        return made[-1]
-
-    yield make
-    for child in made:
-        child.close()

@@ -24,8 +24,11 @@ from tspbench.runner import priority
 from tspbench.runner.answers import Trouble
 
 LOG_TAIL = 2000
-SMALL = 32 * 1024
-"""Bytes of a request that lie in the pipe, whatever the child does: to write more than fits would wait for it."""
+AHEAD_BYTES = 32 * 1024
+"""What may lie in the pipe ahead of its turn. To write more than the pipe holds would be to wait for a child that may
+itself wait for its parent to read."""
+PIPE_BYTES = 4 * AHEAD_BYTES
+"""What the pipe is made to hold each way: macOS gives it 8 KiB unasked."""
 INSIDE = "TSPBENCH_WORKER"
 BOOT = """
 import json, sys
@@ -52,12 +55,13 @@ class ChildDied(Exception):
 
 @dataclass
 class _Request:
-    """``message`` is what is still to be sent: a large one waits for its turn."""
+    """What the child is asked; ``sent`` once it lies in the pipe."""
 
     number: int
     work: Any
     seconds: float | None
-    message: bytes | None
+    message: bytes
+    sent: bool = False
 
 
 class Child:
@@ -102,6 +106,9 @@ class Child:
 
     def _launch(self) -> None:
         ours, theirs = socket.socketpair()
+        for end in (ours, theirs):
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, PIPE_BYTES)
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, PIPE_BYTES)
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
         self._process = subprocess.Popen(
             [
@@ -146,8 +153,8 @@ class Child:
             if len(self._under_way) == 1:
                 self._settle()
                 self._begin()
-            elif len(message) <= SMALL:
-                self._hand_over(self._under_way[-1])
+            else:
+                self._hand_over()
         except OSError:
             if len(self._under_way) == 1:
                 raise self.death() from None
@@ -157,14 +164,20 @@ class Child:
         """The turn of the first request has come."""
         self.deadline = None
         if self._under_way:
-            request = self._under_way[0]
-            self.deadline = None if request.seconds is None else time.monotonic() + request.seconds
-            self._hand_over(request)
+            seconds = self._under_way[0].seconds
+            self.deadline = None if seconds is None else time.monotonic() + seconds
+            self._hand_over()
 
-    def _hand_over(self, request: _Request) -> None:
-        if request.message is not None:
-            message, request.message = request.message, None
-            self.connection.send_bytes(message)
+    def _hand_over(self) -> None:
+        """Send the first request, and those behind it while there is room in the pipe, in their order."""
+        ahead = 0
+        for place, request in enumerate(self._under_way):
+            ahead += len(request.message) if place else 0
+            if ahead > AHEAD_BYTES:
+                return
+            if not request.sent:
+                request.sent = True
+                self.connection.send_bytes(request.message)
 
     def receive(self) -> Any:
         """The next answer, or the :class:`Trouble` that came instead of it; ChildDied when there is none."""
