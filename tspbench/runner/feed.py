@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from tspbench import audio
 from tspbench.runner.answers import Ask, Prepared
+from tspbench.runner.priority import Aside
 from tspbench.types import Audio, Query
 
 
@@ -39,8 +40,12 @@ class Feed:
     """Reads one batch ahead in a thread; reading and padding leave the interpreter to the system."""
 
     def __init__(self) -> None:
-        self._thread = ThreadPoolExecutor(1)
+        self._thread = Aside()
         self._ahead: tuple[tuple[Ask, ...], Future[Fed]] | None = None
+
+    def stand_by(self) -> None:
+        """Be ready to read at once."""
+        self._thread.stand_by()
 
     def take(self, asks: Sequence[Ask]) -> Fed:
         """A batch; from memory where it is the one that was read ahead."""

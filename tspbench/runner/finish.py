@@ -5,13 +5,14 @@ from __future__ import annotations
 import errno
 from collections import deque
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from tspbench import audio
 from tspbench.runner.answers import Answer, Ask, Failure, Output
+from tspbench.runner.priority import Aside
 from tspbench.runner.spool import write_samples
 from tspbench.types import Audio
 
@@ -35,9 +36,13 @@ class Finisher:
     """Makes answers of replies in a thread. Hashing, sums and writing leave the interpreter to the system."""
 
     def __init__(self) -> None:
-        self._thread = ThreadPoolExecutor(1)
+        self._thread = Aside()
         self._waiting: list[tuple[tuple[Ask, ...], tuple[Reply, ...]]] = []
         self._owed: deque[Future[list[Answer]]] = deque()
+
+    def stand_by(self) -> None:
+        """Be ready to finish at once."""
+        self._thread.stand_by()
 
     def add(self, asks: Sequence[Ask], replies: Sequence[Reply]) -> None:
         """Keep a batch to be finished."""

@@ -77,17 +77,19 @@ class SystemService:
         return declared(type(self.system).__name__, said, _queries(self.system))
 
     def load(self, device: str) -> None:
-        """Load the weights."""
+        """Load the weights, and start the threads, so that no batch waits until they run."""
         getattr(self.system, "load", lambda device: None)(device)
+        self._feed.stand_by()
+        self._finisher.stand_by()
 
     def answer(
         self, asks: Sequence[Ask], seed: int, words: bool, waveform: bool, upcoming: Sequence[Ask] = ()
     ) -> list[Answer]:
         """Run one batch, and meanwhile read the ``upcoming`` one and finish the one before.
 
-        Returns the answers that are finished by now: with an ``upcoming`` batch
-        those of this one come with its reply, or with :meth:`settle`'s. An
-        exception here is the whole batch's; see the engine for who is to blame.
+        Returns the answers that are finished by now: those of this batch come
+        with the next one's, or with :meth:`settle`'s. An exception here is the
+        whole batch's; see the engine for who is to blame.
         """
         fed = self._feed.take(asks)
         self._finisher.start()
@@ -95,7 +97,7 @@ class SystemService:
         parts = self._parts.answer(fed, lambda part: self._respond(part, seed, words, waveform))
         replies = [reply for _, replies in parts for reply in replies]
         self._finisher.add(asks, replies)
-        return self._finisher.take(behind=1 if upcoming else 0)
+        return self._finisher.take(behind=1)
 
     def settle(self) -> list[Answer]:
         """The answers that are still owed."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 NORMAL: int | None = getattr(os, "SCHED_OTHER", None)
 BATCH: int | None = getattr(os, "SCHED_BATCH", None)
@@ -42,3 +43,18 @@ def standing_back() -> Iterator[None]:
         yield
     finally:
         put_under(found)
+
+
+class Aside(ThreadPoolExecutor):
+    """One thread of a system's process for the work beside the system, to which it gives way."""
+
+    def __init__(self) -> None:
+        super().__init__(1, initializer=_give_way)
+
+    def stand_by(self) -> None:
+        """Start the thread. Otherwise whoever has the first work for it waits until it runs."""
+        self.submit(int)
+
+
+def _give_way() -> None:
+    put_under(giving_way(policy()))
