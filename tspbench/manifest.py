@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import sys
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -108,7 +109,7 @@ class Manifest(Sequence[Trial]):
                 where = f"{self.path}, line {number}"
                 raise ManifestError(f"{where}: trial {trial.trial_id!r} was already on line {first}.")
             first_lines[trial.trial_id] = number
-            self.ids.append(trial.trial_id)
+            self.ids.append(sys.intern(trial.trial_id))  # the same text as where its lines are remembered
             self._offsets.append(offset)
             rows.append(row_digest(trial))
         if header is None or not self.ids:

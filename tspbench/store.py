@@ -17,6 +17,7 @@ import contextlib
 import fcntl
 import json
 import os
+import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -155,7 +156,9 @@ class RunFolder:
 
     def _note_trial(self, row: Mapping[str, Any]) -> None:
         output = row["output"] or {}
-        self.states[row["trial_id"]] = TrialState(row["status"], row["input_digest"], output.get("digest"), row["text"])
+        self.states[sys.intern(row["trial_id"])] = TrialState(
+            row["status"], row["input_digest"], output.get("digest"), row["text"]
+        )
 
 
 def set_aside(path: Path) -> Path | None:

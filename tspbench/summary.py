@@ -80,7 +80,7 @@ class Trials:
 
     def add(self, row: Mapping[str, Any]) -> None:
         place = len(self.inputs)
-        self.ids[row["trial_id"]] = place
+        self.ids[sys.intern(row["trial_id"])] = place
         self.inputs.append(row["input_digest"])
         self.statuses[row["status"]] += 1
         for name, value in row["conditions"].items():

@@ -102,6 +102,7 @@ class Engine:
         """
         self.progress.count(self.folder.states.values())
         self.take_up(todo(planned, self.folder, self.spool))
+        del planned  # each batch is let go when it is done
         while self.step():
             self.observe(self.progress)
 

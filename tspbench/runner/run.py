@@ -87,7 +87,6 @@ class Job:
     batch_size: int
     path: Path
     identity: dict[str, Any]
-    planned: tuple[Batch, ...]
     trials: Trials
     """Those of the task that are run here: all of them, or a shard's."""
     cluster: RayCluster | None = None
@@ -193,15 +192,22 @@ def _job(
     device = ask.choose_device(request.device, card, per_worker)
     batch_size = request.batch_size or (card.batch_size if card else 1)
     identity = ask.identity(task, info, request, device, batch_size)
-    planned: tuple[Batch, ...] = planned_batches(task, batch_size)
     trials: Trials = task
     if request.shard is not None:
-        shard = Shard.parse(request.shard)
-        planned = shard.batches(planned)
-        trials = share = Share.of_batches(task, planned)
-        identity["task"]["shard"] = shard_record(shard, share)
+        trials = share = Share.of_batches(task, _batches(request, task, batch_size))
+        identity["task"]["shard"] = shard_record(Shard.parse(request.shard), share)
     path = ask.default_folder(request, identity, several).absolute()  # a system may change the current folder
-    return Job(request, task, chosen, child, info, card, device, batch_size, path, identity, planned, trials)
+    return Job(request, task, chosen, child, info, card, device, batch_size, path, identity, trials)
+
+
+def _planned(job: Job) -> tuple[Batch, ...]:
+    return _batches(job.request, job.task, job.batch_size)
+
+
+def _batches(request: Request, task: Task, batch_size: int) -> tuple[Batch, ...]:
+    """What is run here. Nobody keeps them: there may be a million."""
+    planned = planned_batches(task, batch_size)
+    return planned if request.shard is None else Shard.parse(request.shard).batches(planned)
 
 
 def _check_audio(jobs: Sequence[Job], observer: Observer) -> None:
@@ -265,12 +271,14 @@ def _execute(job: Job, observer: Observer) -> Outcome:
             return _outcome(job, folder, Broken(), baselines=baselines, already_done=folder.sealed)
         folder.begin(save_audio=job.request.save_audio)
         job.child.log_to = folder.path / "system.log"
-        broken = _work(job, folder, baselines, observer)
+        try:
+            broken = _work(job, folder, baselines, observer)
+        except UsageError:
+            if not folder.states:  # refused after all, when its weights were asked for: leave nothing behind
+                shutil.rmtree(folder.path)
+            raise
+        folder.states.clear()  # the summary needs the room
         return _outcome(job, folder, broken, baselines=baselines)
-    except UsageError:
-        if not folder.states:  # refused after all, when its weights were asked for: leave nothing behind
-            shutil.rmtree(folder.path)
-        raise
     finally:
         baselines.close()
         folder.close()
@@ -335,13 +343,13 @@ def _drive(job: Job, folder: RunFolder, baselines: Baselines, observer: Observer
         size = job.request.workers or environment.cores()
         _note_executor(folder, {"name": "local", "workers": size})
         with _pool(size, setting) as pool:
-            Engine(orders, job.trials, folder, spool, job.child, pool, baselines, keeper, observe).run(job.planned)
+            Engine(orders, job.trials, folder, spool, job.child, pool, baselines, keeper, observe).run(_planned(job))
     else:
         crew = job.cluster.crew(_post(job, job.cluster, orders, setting))
         _note_executor(folder, job.cluster.record())
         dispatcher = Dispatcher(orders, job.trials, folder, spool, crew, baselines, keeper, observe)
         try:
-            dispatcher.run(job.planned)
+            dispatcher.run(_planned(job))
         finally:
             folder.record["executors"][-1]["lost"] = dispatcher.lost  # written when the wall time is
     spool.remove()
