@@ -113,7 +113,7 @@ IDLE_SHARE = 0.02
 
 @pytest.mark.parametrize("seconds", [1.0, 10.0])
 def test_a_system_hardly_waits_between_batches(seconds: float, tmp_path: Path, benchmark) -> None:
-    """With 10 s clips rendering and scoring keep two cores busy."""
+    """Beside it two processes render and score. A machine with two cores must have nothing else to do."""
     path = write_task(tmp_path / "task", 8 * 40, seconds, 16000)
     (tmp_path / "busy.py").write_text(BUSY)
     request = Request(task=str(path), out=tmp_path / "out", batch_size=8, metrics=("snr",))
