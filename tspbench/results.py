@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tspbench.errors import UsageError
+from tspbench.errors import CannotMeasure, UsageError
 from tspbench.store import read_lines, read_record, read_summary
 
 if TYPE_CHECKING:
@@ -67,3 +67,19 @@ def load_run(path: str | Path) -> Run:
     if not folder.is_dir():
         raise UsageError(f"There is no folder {folder}.")
     return Run(folder, read_record(folder))
+
+
+def refuse_part(run: Run) -> None:
+    """Let no part of a run (``--shard``) be taken for a whole.
+
+    Raises
+    ------
+    CannotMeasure
+        It is a part.
+    """
+    shard = run.record["identity"]["task"].get("shard")
+    if shard:
+        raise CannotMeasure(
+            f"{run.path} is part {shard['number']} of {shard['of']} of a run. "
+            "Put the parts together first: tspbench merge PART… --out DIR"
+        )

@@ -18,7 +18,7 @@ from typing import Any
 
 from tspbench.errors import CannotMeasure, TspbenchError, UsageError
 from tspbench.metrics.declaration import Status
-from tspbench.results import Run, load_run
+from tspbench.results import Run, load_run, refuse_part
 from tspbench.store import LONE, not_a_number, read_lines
 
 KIND = "tspbench sealed result"
@@ -166,12 +166,7 @@ def of_run(run: Run) -> Sealed:
 def _refuse_unfinished(run: Run, attempted: int, scores: Mapping[str, Mapping[str, Any]]) -> None:
     expected = run.record["identity"]["task"]["trials"]
     scored = min((len(lines) for lines in scores.values()), default=0)
-    shard = run.record["identity"]["task"].get("shard")
-    if shard:
-        raise CannotMeasure(
-            f"{run.path} is part {shard['number']} of {shard['of']} of a run. "
-            "Put the parts together first: tspbench merge PART… --out DIR"
-        )
+    refuse_part(run)
     if run.status in ("started", "partial") or min(attempted, scored) < expected:
         raise CannotMeasure(
             f"The run {run.path} is not finished (status {run.status}, {scored} of {expected} trials scored). "

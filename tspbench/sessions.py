@@ -13,7 +13,7 @@ from tspbench.errors import CannotMeasure, UsageError
 from tspbench.metrics.cpwer import cpwer
 from tspbench.metrics.edits import Edits, edits
 from tspbench.metrics.text import normalised
-from tspbench.results import Run
+from tspbench.results import Run, refuse_part
 from tspbench.store import read_lines
 from tspbench.task import Task, load_task
 from tspbench.types import Role, Source, Trial
@@ -87,10 +87,11 @@ def permuted(run: Run, task: str | None = None, data_root: Path | None = None) -
     UsageError
         The task is not at hand or not the run's.
     CannotMeasure
-        The system returned no words, or no mixture has all its speakers asked for.
+        The system returned no words, no mixture has all its speakers asked for, or it is a part of a run.
     MissingExtra
         meeteval is not installed.
     """
+    refuse_part(run)
     texts = {row["trial_id"]: row["text"] for row in read_lines(run.path / "trials.jsonl")}
     if not any(text is not None for text in texts.values()):
         raise CannotMeasure(f"The run {run.path} holds no words; cpWER compares transcripts.")

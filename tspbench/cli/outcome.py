@@ -16,7 +16,7 @@ console = make_console()
 
 def show_outcomes(outcomes: Sequence[Outcome]) -> None:
     """Print the table, the notes and the run folders."""
-    title = _title(read_record(outcomes[0].path))
+    title = run_title(read_record(outcomes[0].path))
     for table in result_tables(outcomes, title, console):
         console.print(table)
     console.print("[dim]mean ± half of its 95 % interval; – : does not apply[/]")
@@ -36,7 +36,8 @@ def show_outcomes(outcomes: Sequence[Outcome]) -> None:
         console.print(f"{outcome.label}: {_near(outcome.path)}{done}", markup=False, soft_wrap=True)
 
 
-def _title(record: Mapping[str, Any]) -> str:
+def run_title(record: Mapping[str, Any]) -> str:
+    """The task of a run, and how much of it the run is of."""
     task = record["identity"]["task"]
     part = task["trials"] < task.get("of", task["trials"])
     notes = [f"{task['trials']:,} of {task['of']:,} trials"] if part else []

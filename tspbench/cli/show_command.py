@@ -44,14 +44,17 @@ def command(kind: str, name: str, as_json: bool) -> None:
 
 def _show_run(path: str, as_json: bool) -> None:
     from tspbench.cli.console import make_console
+    from tspbench.cli.outcome import run_title
     from tspbench.results import load_run
     from tspbench.tables import summary_parts
 
-    summary = load_run(path).summary
+    run = load_run(path)
+    summary = run.summary
     if as_json:
         click.echo(json.dumps(summary, indent=1, ensure_ascii=False))
         return
     console = make_console()
+    console.print(run_title(run.record), markup=False, style="bold")
     for part in summary_parts(summary):
         console.print(part)
 

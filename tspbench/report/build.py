@@ -104,7 +104,11 @@ def _task(runs: Runs, name: str | None, data_root: Path | None) -> tuple[Task | 
 def _part_notes(runs: Runs) -> list[str]:
     """How much of the task this is, where it is not all of it."""
     trials, of = runs.task["trials"], runs.task.get("of") or runs.task["trials"]
-    return [f"{trials:,} of the task's {of:,} trials."] if trials < of else []
+    shard = runs.task.get("shard")
+    notes = [f"{trials:,} of the task's {of:,} trials."] if trials < of else []
+    if shard:
+        notes += [f"Part {shard['number']} of {shard['of']} of a run: {shard['trials']:,} of its {trials:,} trials."]
+    return notes
 
 
 def _audio_notes(runs: Runs, heard: int) -> list[str]:

@@ -72,7 +72,7 @@ class Request:
         if self.executor != "ray" and (self.ray_address or self.ray_workers or self.ray_gpus_per_worker):
             raise UsageError("Options that begin with --ray- say how to run on a cluster: add --executor ray.")
         if self.shard is not None:
-            Shard.parse(self.shard)
+            Shard.parse(str(self.shard))  # from Python it may be anything
 
     def load_task(self) -> Task:
         """The trials that are asked for."""

@@ -421,7 +421,8 @@ def _outcome(
 def outcome_of(run: Run) -> Outcome:
     """What is told of a run that lies in a folder."""
     label = str(run.record["identity"]["system"]["name"])
-    return Outcome(label, run.path, run.status, run.summary, _failures(run.summary))
+    was_forced = run.record["identity"]["protocol"].get("alignment") == "forced"
+    return Outcome(label, run.path, run.status, run.summary, _failures(run.summary), forced=was_forced)
 
 
 def _nothing_applies(found: Mapping[str, Any]) -> str:

@@ -33,14 +33,17 @@ class Shard:
         if not match:
             raise UsageError(f"--shard {text}: write K/N, such as 3/8 for the third of eight parts.")
         number, of = int(match[1]), int(match[2])
+        if of < 1:
+            raise UsageError(f"--shard {text}: there must be at least one part.")
         if not 1 <= number <= of:
-            raise UsageError(f"--shard {text}: of N parts the first is 1/N and the last N/N.")
+            raise UsageError(f"--shard {text}: parts are counted from 1 to {of}.")
         return cls(number, of)
 
     def batches(self, planned: Sequence[Batch]) -> tuple[Batch, ...]:
-        """Every ``of``-th batch of a whole run, so that each part has long and short ones.
+        """This part's batches of a whole run, in their order.
 
-        Batches stay whole: who is answered together may matter to an answer.
+        Batches stay whole: who is answered together may matter to an answer. They are dealt out to
+        the parts in turn, there and back, each time beginning one part further on.
 
         Raises
         ------
@@ -49,7 +52,13 @@ class Shard:
         """
         if len(planned) < self.of:
             raise UsageError(f"--shard {self}: the run has no more than {len(planned)} batches. Cut it in fewer parts.")
-        return tuple(planned[self.number - 1 :: self.of])
+        return tuple(batch for place, batch in enumerate(planned) if self._takes(place))
+
+    def _takes(self, place: int) -> bool:
+        # A plain turn would give the same parts the longest batches of every window whenever its size is a
+        # multiple of the number of parts.
+        turn, step = divmod(place, 2 * self.of)
+        return (min(step, 2 * self.of - 1 - step) + turn) % self.of == self.number - 1
 
     def __str__(self) -> str:
         return f"{self.number}/{self.of}"
