@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,9 +17,11 @@ from typing import Any
 
 import jsonschema
 import pytest
+from thread_crew import ThreadCluster
 
 import tspbench
-from tspbench.errors import CannotMeasure, TspbenchError, UsageError
+from tspbench.errors import CannotMeasure, UsageError
+from tspbench.runner import run as running
 from tspbench.runner.merge import merge
 from tspbench.runner.request import Request
 from tspbench.runner.run import run_systems
@@ -110,6 +115,7 @@ def test_kept_estimates(policy: str, kept: int, run: Callable[..., Path], tmp_pa
     parts = [run(f"part-{i}", shard=f"{i}/2", save_audio=policy) for i in (1, 2)]
     whole = run("whole", save_audio=policy)
     merged = merge(parts, tmp_path / "merged").path
+    assert tspbench.load_run(merged).record["save_audio"] == policy
     names = sorted(path.name for path in (merged / "audio").glob("*"))
     assert len(names) == kept
     assert names == sorted(path.name for path in (whole / "audio").glob("*"))
@@ -127,8 +133,8 @@ def test_what_is_refused(parts: list[Path], run: Callable[..., Path], tmp_path: 
     fourth = run("fourth", shard="2/4", batch_size=4)
     whole = run("whole", batch_size=4)
     for folders, message in (
-        ([one], r"Of 3 parts 2 are missing: 2, 3\."),
-        ([one, three], r"Of 3 parts 1 is missing: 2\."),
+        ([one], r"Parts 2 and 3 of 3 are missing\."),
+        ([one, three], r"Part 2 of 3 is missing\."),
         ([one, two, two, three], r"part-2 and .*part-2 are both part 2 of 3"),
         ([one, other, three], r"not parts of one run\. What differs: protocol\.seed: 0 there, 1 now"),
         ([one, fourth, three], r"not parts of one run\. What differs: task\.parts: 3 there, 4 now"),
@@ -151,24 +157,109 @@ def refused(folders: list[Path], out: Path, message: str) -> None:
 
 def test_a_part_that_is_not_finished(parts: list[Path], tmp_path: Path) -> None:
     spoil(parts[1], status="partial")
-    refused(parts, tmp_path / "merged", r"part-2, part 2 of 3, is not finished \(status partial\)")
+    again = re.escape(f"tspbench run … --shard 2/3 --out {parts[1]}")
+    refused(parts, tmp_path / "merged", rf"part-2, part 2 of 3, is not finished \(status partial\).*{again}")
 
 
-@pytest.mark.parametrize("name", ["trials.jsonl", "scores.jsonl"])
-def test_damaged_and_missing_lines(name: str, parts: list[Path], tmp_path: Path) -> None:
-    path = parts[1] / name
-    whole = path.read_bytes()
-    path.write_bytes(whole.replace(b"{", b"[", 1))
-    refused(parts, tmp_path / "merged", rf"part-2/{name}, line 1 is damaged")
-    path.write_bytes(b"".join(whole.splitlines(keepends=True)[1:]))
-    refused(parts, tmp_path / "merged", "it holds|lack scores")
+def without_the_first(lines: list[bytes]) -> list[bytes]:
+    return lines[1:]
+
+
+def torn(lines: list[bytes]) -> list[bytes]:
+    return [*lines[:-1], lines[-1][:-5]]
+
+
+def the_first_twice(lines: list[bytes]) -> list[bytes]:
+    return [lines[0], *lines]
+
+
+def one_for_another(lines: list[bytes]) -> list[bytes]:
+    return [lines[1], *lines[1:]]
+
+
+def no_json(lines: list[bytes]) -> list[bytes]:
+    return [b"[" + lines[0][1:], *lines[1:]]
+
+
+def no_row(lines: list[bytes]) -> list[bytes]:
+    return [b"[1]\n", *lines[1:]]
+
+
+def an_empty_row(lines: list[bytes]) -> list[bytes]:
+    return [b"{}\n", *lines[1:]]
+
+
+def of_another_trial(lines: list[bytes]) -> list[bytes]:
+    return [lines[0].replace(b'"trial_id":"', b'"trial_id":"x'), *lines[1:]]
+
+
+@pytest.mark.parametrize(
+    ("name", "edit", "message"),
+    [
+        ("trials", without_the_first, r"part-2, part 2 of 3, is not finished \(9 of its 10 trials are there\)"),
+        ("trials", torn, r"part-2, part 2 of 3, is not finished \(9 of its 10 trials are there\)"),
+        ("trials", the_first_twice, r"part-2/trials\.jsonl is damaged: the trial 't\d+' stands in it twice"),
+        ("trials", no_json, r"part-2/trials\.jsonl, line 1 is damaged"),
+        ("trials", no_row, r"part-2/trials\.jsonl is damaged"),
+        ("trials", an_empty_row, r"part-2/trials\.jsonl is damaged \(KeyError: 'trial_id'\)"),
+        ("scores", without_the_first, r"is not finished \(9 of its 10 trials have all their scores\)"),
+        ("scores", torn, r"is not finished \(9 of its 10 trials have all their scores\)"),
+        ("scores", the_first_twice, r"part-2/scores\.jsonl is damaged: si_sdr of the trial 't\d+' stands in it twice"),
+        ("scores", one_for_another, r"part-2/scores\.jsonl is damaged: \w+ of the trial 't\d+' stands in it twice"),
+        ("scores", no_json, r"part-2/scores\.jsonl, line 1 is damaged"),
+        ("scores", no_row, r"part-2/scores\.jsonl is damaged"),
+        ("scores", of_another_trial, r"part-2/scores\.jsonl is damaged \(KeyError: 'xt\d+'\)"),
+    ],
+)
+def test_damaged_and_missing_lines(
+    name: str, edit: Callable[[list[bytes]], list[bytes]], message: str, parts: list[Path], tmp_path: Path
+) -> None:
+    path = parts[1] / f"{name}.jsonl"
+    path.write_bytes(b"".join(edit(path.read_bytes().splitlines(keepends=True))))
+    refused(parts, tmp_path / "merged", message)
+
+
+def test_damaged_records(parts: list[Path], tmp_path: Path) -> None:
+    path = parts[1] / "run.json"
+    record = json.loads(path.read_text())
+    for name in ("identity", "metrics", "wall_time_s", "code"):
+        path.write_text(json.dumps({key: value for key, value in record.items() if key != name}))
+        refused(parts, tmp_path / "merged", rf"part-2/run\.json is damaged \(KeyError: '{name}'\)")
+    path.write_text("{")
+    refused(parts, tmp_path / "merged", r"part-2/run\.json is damaged")
+
+
+def test_a_row_that_no_run_writes(parts: list[Path], tmp_path: Path) -> None:
+    path = parts[1] / "trials.jsonl"
+    path.write_bytes(path.read_bytes().replace(b'"conditions"', b'"conditiones"', 1))
+    refused(parts, tmp_path / "merged", r"One of the parts is damaged \(KeyError: 'conditions'\)")
+
+
+def test_parts_that_were_scored_by_other_metrics(run: Callable[..., Path], tmp_path: Path) -> None:
+    one, two = run("part-1", shard="1/2", metrics=("si_sdr",)), run("part-2", shard="2/2", metrics=("si_sdr", "snr"))
+    refused([one, two], tmp_path / "merged", r"have not the same metrics: snr stands in one of them only.*--metrics")
+    run("part-1", shard="1/2", metrics=("si_sdr", "snr"))
+    assert {metric["id"] for metric in merge([one, two], tmp_path / "merged").record["metrics"]} == {"si_sdr", "snr"}
+
+
+def test_a_part_without_any_answer_is_finished_all_the_same(run: Callable[..., Path], tmp_path: Path) -> None:
+    """What fails on every trial of a part has done them; what was broken off before has not."""
+    settings = {"system": "Villain", "time_limit_s": 1.0}
+    parts = [run(f"part-{i}", shard=f"{i}/{TRIALS}", **settings) for i in range(1, TRIALS + 1)]
+    statuses = [tspbench.load_run(part).status for part in parts]
+    assert set(statuses) == {"sealed", "failed"}
+    merged = merge(parts, tmp_path / "merged")
+    assert merged.status == "sealed"
+    assert merged.record["counts"]["failed"] + merged.record["counts"]["timed_out"] == statuses.count("failed")
+    (parts[statuses.index("failed")] / "scores.jsonl").write_bytes(b"")
+    refused(parts, tmp_path / "again", r"is not finished \(0 of its 1 trials have all their scores\)")
 
 
 def test_a_trial_in_two_parts(parts: list[Path], tmp_path: Path) -> None:
     first = (parts[0] / "trials.jsonl").read_bytes().splitlines(keepends=True)[0]
     rest = (parts[1] / "trials.jsonl").read_bytes().splitlines(keepends=True)[1:]
     (parts[1] / "trials.jsonl").write_bytes(first + b"".join(rest))
-    refused(parts, tmp_path / "merged", "part-2 and .*part-1 both hold the trial")
+    refused(parts, tmp_path / "merged", "part-1 and .*part-2 both hold the trial")
 
 
 def test_an_interruption_leaves_nothing(parts: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -176,9 +267,52 @@ def test_an_interruption_leaves_nothing(parts: list[Path], tmp_path: Path, monke
         raise KeyboardInterrupt
 
     monkeypatch.setattr("tspbench.runner.merge.summarise", interrupted)
+    before = sorted(tmp_path.iterdir())
     with pytest.raises(KeyboardInterrupt):
-        merge(parts, tmp_path / "merged")
-    assert not list(tmp_path.glob("*merg*")) + list(tmp_path.glob(".*merg*"))
+        merge(parts, tmp_path / "new" / "merged")
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_full_disk_leaves_nothing(parts: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("tspbench.runner.merge.write_json", full)
+    refused(parts, tmp_path / "merged", r"merged cannot be written \(No space left on device\)")
+
+
+def test_the_truth_by_an_option_makes_no_upper_bound(tmp_path: Path) -> None:
+    """As in a run in one go: the position between bounds is told by bounds alone."""
+    settings: dict[str, Any] = {"task": "tsasr-demo", "limit": 2, "workers": 1, "metrics": ("wer",)}
+    told = {"extractor": "clean", "recogniser": "recogniser"}
+
+    def bounds(folder: Path) -> Any:
+        return tspbench.load_run(folder).summary["metrics"]["wer"]["bounds"]
+
+    whole = tspbench.run("cascade", options=told, out=tmp_path / "whole", **settings)[0]
+    parts = [
+        tspbench.run("cascade", options=told, out=tmp_path / f"{i}", shard=f"{i}/2", **settings)[0].path for i in (1, 2)
+    ]
+    merged = merge(parts, tmp_path / "merged")
+    assert (merged.record["role"], merged.record["queries"]) == (whole.record["role"], whole.record["queries"])
+    assert bounds(merged.path) == bounds(whole.path)
+
+
+def test_parts_on_a_cluster(
+    run: Callable[..., Path], tmp_path: Path, tiny: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, here = run("whole", batch_size=2), run("part-1", batch_size=2, shard="1/2")
+    monkeypatch.setattr(running, "_cluster", lambda stack, request: ThreadCluster(2))
+    there = run("part-2", batch_size=2, shard="2/2", executor="ray")
+    merged = merge([here, there], tmp_path / "merged")
+    assert lines(merged.path, "scores.jsonl") == lines(whole, "scores.jsonl")
+    assert [each["name"] for each in merged.record["executors"]] == ["local", "threads"]
+
+
+def test_what_systems_print_is_kept(parts: list[Path], tmp_path: Path) -> None:
+    for number, part in enumerate(parts, start=1):
+        (part / "system.log").write_text(f"{number}\n")
+    assert (merge(parts, tmp_path / "merged").path / "system.log").read_text() == "1\n2\n3\n"
 
 
 def test_a_part_that_was_killed_and_gone_on_with(
@@ -205,17 +339,3 @@ def test_a_part_that_was_killed_and_gone_on_with(
 def replace_shard(folder: Path, shard: str) -> Request:
     request = Request(task=str(folder / "tiny" / "manifest.jsonl"), workers=2)
     return replace(request, shard=shard, out=folder / "again")
-
-
-def test_from_python_and_from_the_command_line(parts: list[Path], tmp_path: Path) -> None:
-    from click.testing import CliRunner
-
-    from tspbench.cli import group
-
-    assert len(tspbench.merge([str(part) for part in parts], tmp_path / "merged").trials) == TRIALS
-    done = CliRunner().invoke(group, ["merge", *map(str, parts), "--out", str(tmp_path / "again")])
-    assert done.exit_code == 0, done.output
-    assert f"{TRIALS}/{TRIALS}" in done.output
-    with pytest.raises(TspbenchError):
-        CliRunner().invoke(group, ["merge", str(parts[0]), "--out", str(tmp_path / "no")], catch_exceptions=False,
-                           standalone_mode=False)  # fmt: skip

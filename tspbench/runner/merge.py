@@ -33,10 +33,7 @@ class Part:
     number: int
     of: int
     trials: int
-
-    @property
-    def metrics(self) -> list[str]:
-        return [metric["id"] for metric in self.record["metrics"]]
+    metrics: tuple[str, ...]
 
     def unfinished(self, how: str) -> UsageError:
         return UsageError(
@@ -104,8 +101,9 @@ def _part(folder: Path) -> Part:
             raise UsageError(
                 f"{folder} is a whole run, not a part of one. Parts are made with: tspbench run --shard K/N"
             )
-        part = Part(folder, record, int(shard["number"]), int(shard["of"]), int(shard["trials"]))
-        _record([part])  # every field that is needed is there
+        metrics = tuple(str(metric["id"]) for metric in record["metrics"])
+        part = Part(folder, record, int(shard["number"]), int(shard["of"]), int(shard["trials"]), metrics)
+        _record([part]), part.metrics  # every field that is needed is there
     if record["status"] not in ("sealed", "failed"):  # a failed part may have all its lines
         raise part.unfinished(f"status {record['status']}")
     return part
