@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -20,6 +21,7 @@ import pytest
 from thread_crew import ThreadCluster
 
 import tspbench
+from tspbench.baselines import UPPER, Baselines
 from tspbench.errors import CannotMeasure, UsageError
 from tspbench.runner import run as running
 from tspbench.runner.merge import merge
@@ -229,6 +231,13 @@ def test_damaged_records(parts: list[Path], tmp_path: Path) -> None:
     refused(parts, tmp_path / "merged", r"part-2/run\.json is damaged")
 
 
+def test_parts_that_are_not_all_of_the_list(parts: list[Path], tmp_path: Path) -> None:
+    for part in parts:
+        identity = tspbench.load_run(part).record["identity"]
+        spoil(part, identity={**identity, "task": {**identity["task"], "trials": TRIALS + 1}})
+    refused(parts, tmp_path / "merged", f"hold {TRIALS} trials together, the run has {TRIALS + 1}")
+
+
 def test_a_row_that_no_run_writes(parts: list[Path], tmp_path: Path) -> None:
     path = parts[1] / "trials.jsonl"
     path.write_bytes(path.read_bytes().replace(b'"conditions"', b'"conditiones"', 1))
@@ -281,21 +290,31 @@ def test_a_full_disk_leaves_nothing(parts: list[Path], tmp_path: Path, monkeypat
     refused(parts, tmp_path / "merged", r"merged cannot be written \(No space left on device\)")
 
 
-def test_the_truth_by_an_option_makes_no_upper_bound(tmp_path: Path) -> None:
-    """As in a run in one go: the position between bounds is told by bounds alone."""
+@pytest.mark.parametrize(
+    ("system", "options", "remembered"),
+    [("clean", {}, True), ("cascade", {"extractor": "clean", "recogniser": "recogniser"}, False)],
+)
+def test_bounds_are_remembered_as_by_a_run_in_one_go(
+    system: str, options: dict[str, str], remembered: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the parts were run elsewhere. A system that is told the truth by its options is no bound of others."""
     settings: dict[str, Any] = {"task": "tsasr-demo", "limit": 2, "workers": 1, "metrics": ("wer",)}
-    told = {"extractor": "clean", "recogniser": "recogniser"}
 
-    def bounds(folder: Path) -> Any:
-        return tspbench.load_run(folder).summary["metrics"]["wer"]["bounds"]
+    def upper(cache: str) -> list[str]:
+        monkeypatch.setenv("TSPBENCH_CACHE", str(tmp_path / cache))
+        with contextlib.closing(Baselines()) as baselines:
+            return [label for label in baselines.rows() if label.startswith(UPPER)]
 
-    whole = tspbench.run("cascade", options=told, out=tmp_path / "whole", **settings)[0]
+    assert not upper("one go")
+    tspbench.run(system, options=options, out=tmp_path / "whole", **settings)
+    in_one_go = upper("one go")
+    assert bool(in_one_go) == remembered
     parts = [
-        tspbench.run("cascade", options=told, out=tmp_path / f"{i}", shard=f"{i}/2", **settings)[0].path for i in (1, 2)
+        tspbench.run(system, options=options, out=tmp_path / f"{i}", shard=f"{i}/2", **settings)[0].path for i in (1, 2)
     ]
-    merged = merge(parts, tmp_path / "merged")
-    assert (merged.record["role"], merged.record["queries"]) == (whole.record["role"], whole.record["queries"])
-    assert bounds(merged.path) == bounds(whole.path)
+    assert not upper("here")
+    merge(parts, tmp_path / "merged")
+    assert upper("here") == in_one_go
 
 
 def test_parts_on_a_cluster(
