@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -87,6 +88,30 @@ def test_a_hand_made_folder_has_the_means_of_a_hand(tmp_path: Path) -> None:
     assert (cell["unit"], cell["higher_is_better"]) == ("dB", True)
     assert cell["interval"] is None  # both scored trials are of one cluster
     assert cell["strata"] == {}
+
+
+def test_conditions_have_a_place_for_every_trial() -> None:
+    """Of a name that comes late and of one that stops too."""
+    trials = summary.Trials()
+    for row in [trial("a", mode="x"), trial("b"), trial("c", mode="y", snr_db=1.5), trial("d", snr_db=2.5)]:
+        trials.add(row)
+    assert trials.conditions == {"mode": ["x", None, "y", None], "snr_db": [None, None, 1.5, 2.5]}
+
+
+def test_a_trial_costs_the_same_however_many_came_before() -> None:
+    trials = summary.Trials()
+    for place in range(20_000):
+        trials.add(trial(str(place), mode="x", snr_db=1.5))
+    peaks = []
+    tracemalloc.start()
+    for place in range(20_000, 20_020):
+        row = trial(str(place), mode="x", snr_db=1.5)
+        tracemalloc.reset_peak()
+        before, _ = tracemalloc.get_traced_memory()
+        trials.add(row)
+        peaks.append(tracemalloc.get_traced_memory()[1] - before)
+    tracemalloc.stop()
+    assert np.median(peaks) < 20_000  # a list of 20,000 places has 160,000 bytes
 
 
 def test_the_summary_is_json(tmp_path: Path) -> None:

@@ -84,8 +84,9 @@ class Trials:
         self.inputs.append(row["input_digest"])
         self.statuses[row["status"]] += 1
         for name, value in row["conditions"].items():
-            column = self.conditions.setdefault(name, [None] * place)
-            column.append(sys.intern(value) if isinstance(value, str) else value)
+            if name not in self.conditions:
+                self.conditions[name] = [None] * place
+            self.conditions[name].append(sys.intern(value) if isinstance(value, str) else value)
         for column in self.conditions.values():
             if len(column) == place:
                 column.append(None)
