@@ -90,7 +90,15 @@ def test_stragglers_are_overtaken_and_every_trial_counts_once(simulation: Any) -
     assert twice.efficiency > plain.efficiency
 
 
-def test_two_journals_halve_the_work_of_each(simulation: Any) -> None:
-    busy = cluster(simulation, seconds=0.001, exchange_s=0.01, line_s=0.005)
-    one, two = (simulation.simulate(simulation.replace(busy, journals=n)).makespan_s for n in (1, 2))
-    assert two == pytest.approx(one / 2, rel=0.02)
+@pytest.mark.parametrize("journals", [1, 2, 4])
+def test_journals_that_share_the_work_and_are_the_limit(journals: int, simulation: Any) -> None:
+    """Each has its share of the trials and of the workers: trials/s are n / (line + exchange / batch)."""
+    busy = cluster(simulation, trials=16_000, seconds=0.001, exchange_s=0.01, line_s=0.005, journals=journals)
+    found = simulation.simulate(busy)
+    assert 16_000 / found.makespan_s == pytest.approx(journals / (0.005 + 0.01 / 4), rel=0.01)
+    assert found.journal_busy > 0.99
+
+
+def test_where_journals_are_no_limit_they_change_nothing(simulation: Any) -> None:
+    idle = cluster(simulation, journals=4)
+    assert simulation.simulate(idle).makespan_s == pytest.approx(4000 * 1.0 / 20)
