@@ -72,7 +72,7 @@
   function systemCell(model, label) {
     const system = model.systems.find((each) => each.label === label);
     return el("span", { class: "system-name" },
-      el("i", { class: "swatch", style: { background: model.colour(label) } }), el("b", {}, label),
+      el("span", { class: "whole" }, el("i", { class: "swatch", style: { background: model.colour(label) } }), el("b", {}, label)), " ",
       system.role === "bound" ? el("span", { class: "tag" }, "bound") : null,
       system.status !== "sealed" ? el("span", { class: "tag bad" }, system.status) : null,
       system.side_information && system.side_information.length
