@@ -56,9 +56,9 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def browser(session: nox.Session) -> None:
-    """Reports in a real browser; wants a Chromium on the machine."""
+    """Reports and leaderboards in a real browser; wants a Chromium on the machine."""
     session.install("-e", ".", "playwright>=1.45,<2", *TEST_DEPENDENCIES)
-    session.run("pytest", "tests/report", "-m", "slow", "-rs", *session.posargs)
+    session.run("pytest", "tests/report", "tests/leaderboard", "-m", "slow", "-rs", *session.posargs)
 
 
 @nox.session

@@ -12,9 +12,7 @@ import pytest
 
 import tspbench
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 NASTY = "</script><script>window.broken = 1</script><img src=x onerror='window.broken=1'> \" & \u2028 <b>caption"
-FLAGS = ["--no-sandbox", "--autoplay-policy=no-user-gesture-required", "--mute-audio"]
 
 
 @pytest.fixture
@@ -43,18 +41,6 @@ def lass_runs(tiny: Callable[..., Path], tmp_path: Path, made_once: Path) -> lis
     else:
         shutil.copytree(made_once, tmp_path, dirs_exist_ok=True)
     return [tmp_path / "runs" / system for system in systems]
-
-
-@pytest.fixture(scope="session")
-def chromium() -> Iterator[Any]:
-    """A headless Chromium; skips where there is none."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    if CHROMIUM is None:
-        pytest.skip("there is no Chromium on this machine")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
