@@ -57,7 +57,9 @@ def published_trials(files: dict[str, Path]) -> list[Trial]:
                 Source(str(files[other]), label=unwanted),
             )
             clusters, conditions = {"clip": target}, {"class": wanted}
-            trials.append(Trial(f"esc{number:04d}", sources, Mix(snr_db=0.0), query, None, conditions, clusters))
+            trials.append(
+                Trial(f"esc{number:04d}", sources, Mix(snr_db=0.0), query, conditions=conditions, clusters=clusters)
+            )
     return trials
 
 

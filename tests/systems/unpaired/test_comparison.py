@@ -80,6 +80,7 @@ def test_mistakes_are_told(sounds: Path, command: Command, tmp_path: Path, more:
     assert "Traceback" not in done.output
 
 
+@pytest.mark.timeout(1800)
 @pytest.mark.slow
 @pytest.mark.skipif(not (DATA / "esc10.csv").is_file(), reason="the recordings of ../shared/data are not here")
 def test_on_recordings_the_loss_falls_and_captions_separate(tmp_path: Path) -> None:
