@@ -103,7 +103,7 @@ def _part(folder: Path) -> Part:
             )
         metrics = tuple(str(metric["id"]) for metric in record["metrics"])
         part = Part(folder, record, int(shard["number"]), int(shard["of"]), int(shard["trials"]), metrics)
-        _record([part]), part.metrics  # every field that is needed is there
+        _record([part])  # every field that is needed is there
     if record["status"] not in ("sealed", "failed"):  # a failed part may have all its lines
         raise part.unfinished(f"status {record['status']}")
     return part
